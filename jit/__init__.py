@@ -1,0 +1,1 @@
+"""The core of just-in-time privileged access, and the Django project module."""

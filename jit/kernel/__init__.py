@@ -1,0 +1,1 @@
+"""Vocabulary without tables: what every room of the house may use."""

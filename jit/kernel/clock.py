@@ -1,0 +1,20 @@
+"""The only place that reads the clock; everybody else is handed `now`."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+
+def now() -> dt.datetime:
+    """This will return the application's clock, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+def rfc3339(at: dt.datetime) -> str:
+    """This will return `at` as RFC 3339 in UTC with microseconds and a `Z`.
+
+    Raises ValueError for a naive datetime: a time without a zone is a bug.
+    """
+    if at.tzinfo is None:
+        raise ValueError("a time must carry its zone")
+    return at.astimezone(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,33 @@
+"""What the domain asks of PostgreSQL beyond rows: its clock, and named locks."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+
+from django.db import connection
+
+
+def now() -> dt.datetime:
+    """This will return the database's clock: deadlines are judged by it, never by a node's."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        at: dt.datetime = cursor.fetchone()[0]
+        return at
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
+def lock_until_commit(name: str) -> None:
+    """This will wait for the named lock and hold it until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_key(name)])
+
+
+def try_lock_until_commit(name: str) -> bool:
+    """This will take the named lock until the transaction ends, or return False at once."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_key(name)])
+        return bool(cursor.fetchone()[0])

@@ -1,0 +1,39 @@
+"""Work is enqueued by name and only once the transaction has committed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+log = logging.getLogger(__name__)
+
+HORIZON = dt.timedelta(seconds=110)
+"""ETAs beyond this are left to the sweep: Redis redelivers long ones after its visibility timeout."""
+
+
+def _send(
+    name: str, args: tuple[Any, ...], eta: dt.datetime | None, expires: float | None
+) -> None:
+    from jit.celery import app  # noqa: PLC0415 -- the app loads Django; operations must not
+
+    try:
+        app.send_task(name, args=args, eta=eta, expires=expires, retry=False)
+    except Exception:  # the row holds the deadline; a lost hint costs promptness only
+        log.warning("could not enqueue %s; the sweep will find the work", name, exc_info=True)
+
+
+def enqueue_on_commit(
+    name: str, *args: Any, eta: dt.datetime | None = None, expires: float | None = 60
+) -> None:
+    """This will send task `name` once the surrounding transaction has committed.
+
+    `eta` is honoured only within HORIZON; later ones are the sweep's. A broker that is down
+    is logged, never raised: the row in the database is the truth.
+    """
+    if eta is not None and expires is not None:
+        expires = None
+    transaction.on_commit(partial(_send, name, args, eta, expires))
