@@ -23,7 +23,8 @@ class ActorKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Whoever acts. `id` is the user's id (UUID as text) or the clock's name; `name` the
-    short name people read (`rita`)."""
+    short name people read (`rita`).
+    """
 
     kind: ActorKind
     id: str

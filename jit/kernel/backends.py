@@ -15,7 +15,7 @@ def _instance(path: str) -> Any:
 
 
 def from_setting(name: str) -> Any:
-    """This will return the one instance of the class that setting `name` points to.
+    """Return the one instance of the class that setting `name` points to.
 
     Raises ImportError when the path leads nowhere; `jit.ops.checks` reports that at start.
     """

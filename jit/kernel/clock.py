@@ -6,12 +6,12 @@ import datetime as dt
 
 
 def now() -> dt.datetime:
-    """This will return the application's clock, in UTC."""
+    """Return the application's clock, in UTC."""
     return dt.datetime.now(dt.UTC)
 
 
 def rfc3339(at: dt.datetime) -> str:
-    """This will return `at` as RFC 3339 in UTC with microseconds and a `Z`.
+    """Return `at` as RFC 3339 in UTC with microseconds and a `Z`.
 
     Raises ValueError for a naive datetime: a time without a zone is a bug.
     """

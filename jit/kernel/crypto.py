@@ -19,7 +19,7 @@ _NONCE = 12
 _WRAPPED = 32 + 16
 
 
-class SealBroken(Exception):  # noqa: N818 -- named as a sentence
+class SealBroken(Exception):
     """The value was altered, moved to another row, or sealed under another key."""
 
 
@@ -29,8 +29,9 @@ def _key() -> bytes:
 
 
 def seal(plain: bytes, *, bound_to: str) -> bytes:
-    """This will return `plain` encrypted for the row that `bound_to` names
-    (`"identity.totp:<id>:secret"`)."""
+    """Return `plain` encrypted for the row that `bound_to` names
+    (`"identity.totp:<id>:secret"`).
+    """
     address = bound_to.encode()
     data_key = AESGCM.generate_key(256)
     wrap_nonce, nonce = os.urandom(_NONCE), os.urandom(_NONCE)
@@ -39,7 +40,7 @@ def seal(plain: bytes, *, bound_to: str) -> bytes:
 
 
 def unseal(sealed: bytes, *, bound_to: str) -> bytes:
-    """This will return what was sealed for `bound_to`, or raise SealBroken."""
+    """Return what was sealed for `bound_to`, or raise SealBroken."""
     address = bound_to.encode()
     sealed = bytes(sealed)
     head, rest = sealed[: 1 + _NONCE + _WRAPPED], sealed[1 + _NONCE + _WRAPPED :]
@@ -53,5 +54,5 @@ def unseal(sealed: bytes, *, bound_to: str) -> bytes:
 
 
 def new_token(prefix: str) -> str:
-    """This will return an unguessable bearer token with 256 bits behind `prefix`."""
+    """Return an unguessable bearer token with 256 bits behind `prefix`."""
     return f"{prefix}_{secrets.token_urlsafe(32)}"

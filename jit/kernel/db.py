@@ -9,7 +9,7 @@ from django.db import connection
 
 
 def now() -> dt.datetime:
-    """This will return the database's clock: deadlines are judged by it, never by a node's."""
+    """Return the database's clock: deadlines are judged by it, never by a node's."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         at: dt.datetime = cursor.fetchone()[0]
@@ -21,13 +21,13 @@ def _key(name: str) -> int:
 
 
 def lock_until_commit(name: str) -> None:
-    """This will wait for the named lock and hold it until the transaction ends."""
+    """Wait for the named lock and hold it until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_key(name)])
 
 
 def try_lock_until_commit(name: str) -> bool:
-    """This will take the named lock until the transaction ends, or return False at once."""
+    """Take the named lock until the transaction ends, or return False at once."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_key(name)])
         return bool(cursor.fetchone()[0])

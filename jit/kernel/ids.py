@@ -8,8 +8,9 @@ import uuid
 
 
 def uuid7() -> uuid.UUID:
-    """This will return a UUID version 7 (RFC 9562, section 5.7): 48 bits of Unix
-    milliseconds, then 74 random bits."""
+    """Return a UUID version 7 (RFC 9562, section 5.7): 48 bits of Unix
+    milliseconds, then 74 random bits.
+    """
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds & (1 << 48) - 1) << 80
     value |= 0x7 << 76

@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class IllegalMove(Exception):  # noqa: N818 -- named as a sentence, as every refusal is
+class IllegalMove(Exception):
     """The machine has no such move; always a bug of the caller, never of the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A table of moves. `moves` maps (source state, verb) to the target state; the verb is
-    also the audit action, as `<name>.<verb>` (`grant.revoked`)."""
+    also the audit action, as `<name>.<verb>` (`grant.revoked`).
+    """
 
     name: str
     initial: frozenset[StrEnum]
     moves: Mapping[tuple[StrEnum, str], StrEnum]
 
     def target(self, source: str, verb: str) -> StrEnum:
-        """This will return the state that `verb` leads to from `source`, or raise IllegalMove."""
+        """Return the state that `verb` leads to from `source`, or raise IllegalMove."""
         for (state, name), target in self.moves.items():
             if state.value == source and name == verb:
                 return target

@@ -12,12 +12,10 @@ from django.db import transaction
 log = logging.getLogger(__name__)
 
 HORIZON = dt.timedelta(seconds=110)
-"""ETAs beyond this are left to the sweep: Redis redelivers long ones after its visibility timeout."""
+"""Later ETAs are left to the sweep: Redis redelivers long ones after its visibility timeout."""
 
 
-def _send(
-    name: str, args: tuple[Any, ...], eta: dt.datetime | None, expires: float | None
-) -> None:
+def _send(name: str, args: tuple[Any, ...], eta: dt.datetime | None, expires: float | None) -> None:
     from jit.celery import app  # noqa: PLC0415 -- the app loads Django; operations must not
 
     try:
@@ -29,7 +27,7 @@ def _send(
 def enqueue_on_commit(
     name: str, *args: Any, eta: dt.datetime | None = None, expires: float | None = 60
 ) -> None:
-    """This will send task `name` once the surrounding transaction has committed.
+    """Send task `name` once the surrounding transaction has committed.
 
     `eta` is honoured only within HORIZON; later ones are the sweep's. A broker that is down
     is logged, never raised: the row in the database is the truth.

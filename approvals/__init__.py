@@ -1,0 +1,1 @@
+"""Wing 1: who must agree, and what they said."""

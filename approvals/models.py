@@ -1,0 +1,97 @@
+"""Approval chains: ordered steps, and the decisions taken on them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from approvals.states import ChainState, StepState, Verdict
+from jit.elevation.models import ElevationRequest
+from jit.kernel.ids import uuid7
+
+
+class Chain(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    request = models.OneToOneField(ElevationRequest, on_delete=models.PROTECT, related_name="chain")
+    state = models.CharField(max_length=10, default=ChainState.OPEN)
+    same_person_may_repeat = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=[state.value for state in ChainState]),
+                name="chain_state_known",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"chain of {self.request_id}"
+
+
+class Step(models.Model):
+    """One rung. `any_of` lists approver expressions (`group:payments-leads`, `user:olga`,
+    `role-owner`); `quorum` is how many persons must approve.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="steps")
+    position = models.PositiveSmallIntegerField()
+    any_of = models.JSONField()
+    quorum = models.PositiveSmallIntegerField(default=1)
+    lapse_after_seconds = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, default=StepState.WAITING)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    lapses_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["chain", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["chain", "position"], name="step_position_unique"),
+            models.UniqueConstraint(
+                fields=["chain"],
+                condition=Q(state=StepState.OPEN.value),
+                name="one_open_step_per_chain",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[state.value for state in StepState]),
+                name="step_state_known",
+            ),
+            models.CheckConstraint(condition=Q(quorum__gte=1), name="step_quorum_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"step {self.position} of {self.chain_id}"
+
+
+class Decision(models.Model):
+    """One approver's word on one step. `person` is who stands behind the account."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="decisions")
+    approver = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions"
+    )
+    person = models.UUIDField()
+    verdict = models.CharField(max_length=10)
+    channel = models.CharField(max_length=10)
+    comment = models.CharField(max_length=4000, blank=True)
+    duration_seconds = models.PositiveIntegerField(null=True, blank=True)
+    second_factor = models.BooleanField(default=False)
+    decided_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["decided_at", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["step", "person"], name="one_voice_per_person"),
+            models.CheckConstraint(
+                condition=Q(verdict__in=[verdict.value for verdict in Verdict]),
+                name="verdict_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verdict} by {self.approver_id}"

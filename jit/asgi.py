@@ -1,0 +1,20 @@
+"""The ASGI entry: HTTP by Django, websockets by Channels."""
+
+from __future__ import annotations
+
+import os
+
+from channels.routing import ProtocolTypeRouter
+from channels.security.websocket import OriginValidator
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jit.settings")
+_http = get_asgi_application()
+
+from django.conf import settings  # noqa: E402 -- Django must be set up first
+
+from jit.routing import websockets  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {"http": _http, "websocket": OriginValidator(websockets, [settings.BASE_URL])}
+)

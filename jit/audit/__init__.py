@@ -1,0 +1,1 @@
+"""The sealed log: every change of state, in the transaction that makes it."""

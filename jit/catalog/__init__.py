@@ -1,0 +1,1 @@
+"""Targets and roles: what may be asked for."""

@@ -1,0 +1,1 @@
+"""Adapters to targets: provision, observe, revoke."""

@@ -1,0 +1,1 @@
+"""The elevation request and the grant."""

@@ -1,0 +1,58 @@
+"""Typed readers of the environment: loud when a value is missing or malformed.
+
+Every secret may come as `X` or, better, as `X_FILE`: the path of a file that holds it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+class Misconfigured(Exception):
+    """The environment can't be run with; the message says which variable and what it takes."""
+
+
+def text(name: str, default: str | None = None) -> str:
+    value = os.environ.get(name, default)
+    if value is None:
+        raise Misconfigured(f"{name} is not set")
+    return value
+
+
+def secret(name: str, default: str | None = None) -> str:
+    """Return the value of `name`, or the content of the file that `name_FILE` names."""
+    path = os.environ.get(f"{name}_FILE")
+    if path and name in os.environ:
+        raise Misconfigured(f"set {name} or {name}_FILE, not both")
+    if path:
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as unreadable:
+            raise Misconfigured(f"{name}_FILE: {unreadable}") from unreadable
+    return text(name, default)
+
+
+def flag(name: str, *, default: bool = False) -> bool:
+    value = os.environ.get(name)
+    if value is None:
+        return default
+    if value.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if value.lower() in {"0", "false", "no", "off", ""}:
+        return False
+    raise Misconfigured(f"{name} must be 1 or 0, not {value!r}")
+
+
+def integer(name: str, default: int) -> int:
+    value = os.environ.get(name)
+    if value is None:
+        return default
+    try:
+        return int(value)
+    except ValueError as malformed:
+        raise Misconfigured(f"{name} must be a whole number, not {value!r}") from malformed
+
+
+def listing(name: str, default: str = "") -> list[str]:
+    return [item.strip() for item in os.environ.get(name, default).split(",") if item.strip()]

@@ -1,0 +1,1 @@
+"""People, groups, sign-in, second factors, tokens, permissions."""

@@ -1,0 +1,1 @@
+"""Running it: checks, health, metrics, logs, the embedded mode."""

@@ -1,0 +1,1 @@
+"""Policy as code: facts in, a ruling out."""

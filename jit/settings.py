@@ -1,0 +1,289 @@
+"""The one settings file. What differs between installations comes from the environment."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import django_stubs_ext
+from django.utils.csp import CSP
+
+from jit import env
+
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- The installation -----------------------------------------------------------------
+DEBUG = env.flag("JIT_DEBUG")
+EMBEDDED = env.flag("JIT_EMBEDDED")
+"""True under `make run` and the tests: local accounts, child-process servers."""
+SECRET_KEY = env.secret("JIT_SECRET_KEY", "")
+BASE_URL = env.text("JIT_BASE_URL", "http://127.0.0.1:8000")
+ALLOWED_HOSTS = env.listing("JIT_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+SEALING_KEY = hashlib.sha256(
+    b"jit/sealing\0" + base64.b64decode(env.secret("JIT_SEALING_KEY", ""))
+).digest()
+"""Wraps the data keys of sealed values. `JIT_SEALING_KEY` is 32 random bytes in base64."""
+SEALING_KEY_IS_SET = bool(env.secret("JIT_SEALING_KEY", ""))
+AUDIT_KEY_FILE = env.text("JIT_AUDIT_KEY_FILE", "")
+"""The Ed25519 private key (PEM) that signs checkpoints, apart from all other keys."""
+AUDIT_ORIGIN = env.text("JIT_AUDIT_ORIGIN", "jit.local/audit")
+"""The log's name on its checkpoints (C2SP tlog-checkpoint)."""
+
+# --- Applications ---------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "django_htmx",
+    "django_otp",
+    "jit.audit",
+    "jit.identity",
+    "jit.tickets",
+    "jit.policy",
+    "jit.catalog",
+    "jit.elevation",
+    "jit.workflow",
+    "jit.api",
+    "jit.web",
+    "jit.ops",
+    "approvals",
+    "sessions",
+]
+MIDDLEWARE = [
+    "jit.ops.middleware.RequestId",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "jit.identity.middleware.SecondFactor",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "jit.urls"
+ASGI_APPLICATION = "jit.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": False,
+        "OPTIONS": {
+            "loaders": [
+                "django.template.loaders.filesystem.Loader",
+                "django.template.loaders.app_directories.Loader",
+            ]
+            if DEBUG
+            else [
+                (
+                    "django.template.loaders.cached.Loader",
+                    [
+                        "django.template.loaders.filesystem.Loader",
+                        "django.template.loaders.app_directories.Loader",
+                    ],
+                )
+            ],
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.csp",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "jit.web.context.chrome",
+            ],
+        },
+    }
+]
+
+# --- Ports and pluggable parts: dotted paths, checked at start -------------------------
+APPROVALS_BACKEND = "approvals.backend.Approvals"
+SESSIONS_BACKEND = "sessions.backend.Sessions"
+CONNECTORS = {"postgresql": "jit.connectors.postgresql.PostgreSQL"}
+CONNECTOR_PLUGINS = env.listing("JIT_CONNECTOR_PLUGINS")
+"""Distributions whose `jit.connectors` entry points may be loaded: an entry point is code."""
+TICKET_SYSTEMS: dict[str, dict[str, Any]] = {
+    "local": {"adapter": "jit.tickets.adapters.local.Local"},
+}
+if env.text("JIT_JIRA_URL", ""):
+    TICKET_SYSTEMS["jira"] = {
+        "adapter": "jit.tickets.adapters.jira.Jira",
+        "url": env.text("JIT_JIRA_URL"),
+        "user": env.text("JIT_JIRA_USER", ""),
+        "token": env.secret("JIT_JIRA_TOKEN", ""),
+        "severity_field": env.text("JIT_JIRA_SEVERITY_FIELD", "priority"),
+    }
+DEFAULT_TICKET_SYSTEM = env.text("JIT_TICKET_SYSTEM", "local")
+POLICY_DIR = Path(env.text("JIT_POLICY_DIR", str(BASE_DIR / "policies")))
+
+# --- Data -----------------------------------------------------------------------------
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Return Django's settings of a `postgresql://user:password@host:port/name` URL;
+    a socket folder may be given as `?host=/path`.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if parts.scheme not in {"postgresql", "postgres"}:
+        raise env.Misconfigured("a database URL starts with postgresql://")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.lstrip("/"),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.pop("host", None) or parts.hostname or "",
+        "PORT": str(parts.port or query.pop("port", "")),
+        "CONN_MAX_AGE": 0,
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+        "OPTIONS": {
+            "pool": {
+                "min_size": 2,
+                "max_size": env.integer("JIT_DATABASE_POOL", 12),
+                "timeout": 10,
+            },
+            "application_name": env.text("JIT_PROCESS", "jit"),
+            **query,
+        },
+    }
+
+
+DATABASES = {"default": _database(env.secret("DATABASE_URL", "postgresql:///jit"))}
+if env.secret("DATABASE_OWNER_URL", ""):
+    DATABASES["owner"] = _database(env.secret("DATABASE_OWNER_URL"))
+    DATABASES["owner"]["OPTIONS"].pop("pool")
+    DATABASES["owner"]["OPTIONS"]["options"] = "-c lock_timeout=4s"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+REDIS_URL = env.secret("REDIS_URL", "redis://127.0.0.1:6379/0")
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "max_connections": 10000}]},
+    }
+}
+
+# --- Celery ---------------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_DEFAULT_QUEUE = "jit"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_DB_REUSE_MAX = 10000
+CELERY_BEAT_SCHEDULER = "jit.ops.beat:LockedScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+_EVERY = {
+    "jit.workflow.sweep": 1,
+    "jit.audit.seal": 1,
+    "jit.workflow.poll_tickets": 30,
+    "jit.workflow.reconcile": 60,
+    "jit.catalog.check_health": 30,
+    "jit.audit.ensure_partitions": 3600,
+}
+CELERY_BEAT_SCHEDULE = {
+    name: {"task": name, "schedule": seconds, "options": {"expires": max(seconds, 2)}}
+    for name, seconds in _EVERY.items()
+}
+
+# --- Sign-in --------------------------------------------------------------------------
+AUTH_USER_MODEL = "identity.User"
+AUTHENTICATION_BACKENDS = ["jit.identity.authentication.PasswordBackend"]
+LOGIN_URL = "/sign-in/"
+LOGIN_REDIRECT_URL = "/"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
+CSRF_FAILURE_VIEW = "jit.web.views.errors.csrf_failure"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+OTP_TOTP_ISSUER = "JIT"
+
+# --- The browser ----------------------------------------------------------------------
+SECURE_CSP = {
+    "default-src": [CSP.SELF],
+    "img-src": [CSP.SELF, "data:"],
+    "connect-src": [CSP.SELF],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF],
+    "object-src": [CSP.NONE],
+    "base-uri": [CSP.NONE],
+    "form-action": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS: list[Path] = []
+WHITENOISE_USE_FINDERS = EMBEDDED
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if EMBEDDED
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+
+# --- REST -----------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "jit.identity.authentication.BearerToken",
+        "jit.identity.authentication.BrowserSession",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["jit.api.throttling.PerPerson"],
+    "DEFAULT_THROTTLE_RATES": {"read": "600/min", "write": "120/min"},
+    "EXCEPTION_HANDLER": "jit.api.errors.problem",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Just-in-time privileged access",
+    "DESCRIPTION": "Ask for a role, decide, use it, end it, and prove it.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# --- Language, time, log --------------------------------------------------------------
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+LOGGING_CONFIG = None
+LOGGING_AS_JSON = env.flag("JIT_LOG_JSON", default=not DEBUG)
+
+# --- Promises, in seconds --------------------------------------------------------------
+STUCK_AFTER = 60
+"""A revocation not yet proven after this many seconds rings the bell."""
+ACTIVATION_WINDOW = 3600
+"""An approved grant that could not start within this is given up (and cleaned up)."""
+DEFAULT_LAPSE = 3600
+"""An unanswered request lapses after this unless its chain says otherwise."""
+TICKET_CLOSED_NOTICE = 300
+"""How long before a ticket's closing ends its grants: the requester is told first."""
+METRICS_HOST = env.text("JIT_METRICS_HOST", "127.0.0.1")

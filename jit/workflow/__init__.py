@@ -1,0 +1,1 @@
+"""Journeys that touch more than one app, one verb a module."""

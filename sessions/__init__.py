@@ -1,0 +1,1 @@
+"""Wing 2: what was done with a grant."""
