@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
@@ -30,16 +33,21 @@ class Chain(models.Model):
     def __str__(self) -> str:
         return f"chain of {self.request_id}"
 
+    def audit_links(self) -> dict[str, Any]:
+        return self.request.audit_links()
+
 
 class Step(models.Model):
     """One rung. `any_of` lists approver expressions (`group:payments-leads`, `user:olga`,
-    `role-owner`); `quorum` is how many persons must approve.
+    `role-owner`); `resolved` is the same with the relative ones replaced by `user:…` or
+    `group:…`; `quorum` is how many persons must approve.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="steps")
     position = models.PositiveSmallIntegerField()
     any_of = models.JSONField()
+    resolved = models.JSONField(default=list)
     quorum = models.PositiveSmallIntegerField(default=1)
     lapse_after_seconds = models.PositiveIntegerField()
     state = models.CharField(max_length=10, default=StepState.WAITING)
@@ -62,9 +70,13 @@ class Step(models.Model):
             ),
             models.CheckConstraint(condition=Q(quorum__gte=1), name="step_quorum_positive"),
         ]
+        indexes = [GinIndex(fields=["resolved"], name="step_by_approver")]
 
     def __str__(self) -> str:
         return f"step {self.position} of {self.chain_id}"
+
+    def audit_links(self) -> dict[str, Any]:
+        return self.chain.audit_links()
 
 
 class Decision(models.Model):

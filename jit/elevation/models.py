@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
@@ -16,7 +19,8 @@ LONGEST_JUSTIFICATION = 4000
 class ElevationRequest(models.Model):
     """The ask. `ticket` is the snapshot frozen at submission, `ruling` what policy said then;
     `duration_seconds` what was asked for, `granted_seconds` what may be granted (an approver
-    may make it shorter, never longer).
+    may make it shorter, never longer). `approvers` lists who may see and answer it, resolved
+    to `user:…` and `group:…` when it was made.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -39,6 +43,8 @@ class ElevationRequest(models.Model):
         "Grant", null=True, blank=True, on_delete=models.PROTECT, related_name="extensions"
     )
     second_factor_at = models.DateTimeField(null=True, blank=True)
+    approvers = models.JSONField(default=list, blank=True)
+    extension_applied_at = models.DateTimeField(null=True, blank=True)
     idempotency_key = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField()
     lapses_at = models.DateTimeField()
@@ -71,6 +77,8 @@ class ElevationRequest(models.Model):
             models.Index(fields=["-created_at", "-id"], name="request_newest"),
             models.Index(fields=["requester", "-created_at", "-id"], name="request_by_requester"),
             models.Index(fields=["ticket_system", "ticket_key"], name="request_by_ticket"),
+            models.Index(fields=["role", "-created_at", "-id"], name="request_by_role"),
+            GinIndex(fields=["approvers"], name="request_by_approver"),
             models.Index(
                 fields=["lapses_at"],
                 condition=Q(state=RequestState.PENDING.value),
@@ -80,6 +88,15 @@ class ElevationRequest(models.Model):
 
     def __str__(self) -> str:
         return f"request {self.id}"
+
+    def audit_links(self) -> dict[str, Any]:
+        return {
+            "request_id": self.id,
+            "grant_id": self.extends_id,
+            "role": self.role.slug,
+            "target": self.role.target.slug,
+            "person": self.requester.username,
+        }
 
 
 class Grant(models.Model):
@@ -119,6 +136,7 @@ class Grant(models.Model):
     tries = models.PositiveIntegerField(default=0)
     last_error = models.CharField(max_length=1000, blank=True)
     rang_at = models.DateTimeField(null=True, blank=True)
+    lost_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
 
     class Meta:
@@ -170,6 +188,15 @@ class Grant(models.Model):
 
     def __str__(self) -> str:
         return f"grant {self.id}"
+
+    def audit_links(self) -> dict[str, Any]:
+        return {
+            "request_id": self.request_id,
+            "grant_id": self.id,
+            "role": self.role.slug,
+            "target": self.target.slug,
+            "person": self.user.username,
+        }
 
 
 class GrantAttempt(models.Model):
@@ -247,3 +274,6 @@ class AfterReview(models.Model):
 
     def __str__(self) -> str:
         return f"after-review of {self.request_id}"
+
+    def audit_links(self) -> dict[str, Any]:
+        return self.request.audit_links()
