@@ -1,0 +1,1 @@
+"""One file a ticket system, each behind the Protocol of `base`."""
