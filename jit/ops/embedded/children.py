@@ -1,0 +1,99 @@
+"""One child process: started in a session of its own, stopped by its pid, never by name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jit.ops.embedded.ground import Account
+
+
+class DidNotStart(Exception):
+    """A server ended, or took too long, before it was ready; the message shows its last words."""
+
+
+@dataclass(kw_only=True)
+class Child:
+    """A child process and how to start it again.
+
+    It gets its own session, so that Ctrl-C at the terminal reaches the supervisor alone, which
+    then stops the children in the right order.
+    """
+
+    name: str
+    argv: Sequence[str]
+    log: Path
+    env: Mapping[str, str] | None = None
+    cwd: Path | None = None
+    runner: Account | None = None
+    stdin: bytes = b""
+    stop_signal: signal.Signals = signal.SIGTERM
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process else None
+
+    def start(self) -> None:
+        """Start the process; its output is appended to `log`."""
+        runner = self.runner
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.PIPE if self.stdin else subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=None if self.env is None else dict(self.env),
+                cwd=self.cwd,
+                start_new_session=True,
+                user=runner.uid if runner else None,
+                group=runner.gid if runner else None,
+                extra_groups=[] if runner else None,
+            )
+        if self.process.stdin:
+            with contextlib.suppress(BrokenPipeError), self.process.stdin as pipe:
+                pipe.write(self.stdin)
+
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def wait_until(self, ready: Callable[[], bool], *, seconds: float = 60) -> None:
+        """Return when `ready()` holds; raises DidNotStart if the process ends or is too slow."""
+        until = time.monotonic() + seconds
+        while not ready():
+            if not self.running():
+                raise DidNotStart(f"{self.name} ended before it was ready:\n{self.last_words()}")
+            if time.monotonic() > until:
+                raise DidNotStart(
+                    f"{self.name} was not ready after {seconds:.0f} s:\n{self.last_words()}"
+                )
+            time.sleep(0.02)
+
+    def ask_to_stop(self) -> None:
+        if self.process and self.running():
+            self.process.send_signal(self.stop_signal)
+
+    def stop(self, *, seconds: float = 10) -> None:
+        """Ask the process to stop, and kill its whole session if it has not after `seconds`."""
+        if self.process is None:
+            return
+        self.ask_to_stop()
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def last_words(self, *, lines: int = 15) -> str:
+        try:
+            text = self.log.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return "(no output)"
+        return "\n".join(text.splitlines()[-lines:])

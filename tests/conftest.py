@@ -1,0 +1,49 @@
+"""Fixtures of every test: after the migrations, queries run as the application's own role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.db.backends.postgresql.operations import DatabaseOperations
+
+
+def _act_as(role: str | None) -> None:
+    connection = connections["default"]
+    connection.close()
+    connection.settings_dict["OPTIONS"].pop("assume_role", None)
+    if role:
+        connection.settings_dict["OPTIONS"]["assume_role"] = role
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Make the test database as `jit_owner`, then let the tests run as `jit_app`.
+
+    So a test sees what production sees: no UPDATE of an audit event, no TRUNCATE, no DDL.
+    """
+    with django_db_blocker.unblock():
+        _act_as("jit_app")
+    yield
+    with django_db_blocker.unblock():
+        _act_as(None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _flush_as_owner() -> Iterator[None]:
+    """Let Django empty the tables after a transactional test: the application itself may not."""
+    flush = DatabaseOperations.execute_sql_flush
+
+    def as_owner(self: DatabaseOperations, sql_list: list[str]) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute("RESET ROLE")
+            try:
+                flush(self, sql_list)
+            finally:
+                cursor.execute("SET ROLE jit_app")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseOperations, "execute_sql_flush", as_owner)
+        yield

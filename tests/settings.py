@@ -1,0 +1,58 @@
+"""Settings of the tests: those of the product, on real servers that live as long as the run.
+
+The servers start here because pytest-django reads the settings before any hook of a conftest.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.support import servers
+
+_where = servers.ensure()
+
+
+def _audit_key() -> str:
+    handle, path = tempfile.mkstemp(prefix="jit-test-audit-", suffix=".pem")
+    with os.fdopen(handle, "wb") as file:
+        file.write(
+            Ed25519PrivateKey.generate().private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+    atexit.register(Path(path).unlink, missing_ok=True)
+    return path
+
+
+# xdist's workers share the Valkey server, each with a database of its own.
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")
+_audit_key_file = _audit_key()
+for _name in [name for name in os.environ if name.startswith(("JIT_", "DATABASE_", "REDIS_"))]:
+    if _name != "JIT_TEST_SERVERS":
+        del os.environ[_name]  # A developer's own installation never leaks into a test.
+os.environ |= {
+    "JIT_EMBEDDED": "1",
+    "JIT_SECRET_KEY": secrets.token_urlsafe(48),
+    "JIT_SEALING_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+    "JIT_AUDIT_KEY_FILE": _audit_key_file,
+    "DATABASE_URL": _where["database"],
+    "REDIS_URL": f"{_where['redis'].rpartition('/')[0]}/{int(_worker) + 1}",
+}
+
+from jit.settings import *  # noqa: E402, F403 -- the environment had to be set first
+from jit.settings import DATABASES  # noqa: E402
+
+# A test's connection lives in a transaction that is rolled back: a pool would hand out others.
+DATABASES["default"]["OPTIONS"].pop("pool")
+DATABASES["default"]["TEST"] = {"NAME": "jit_test"}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
