@@ -11,13 +11,13 @@ from django.db.models import Q
 
 from approvals.states import ChainState, StepState, Verdict
 from jit.elevation.models import ElevationRequest
-from jit.kernel.ids import uuid7
+from jit.kernel.fields import Uuid7Field
 
 
 class Chain(models.Model):
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    id = Uuid7Field()
     request = models.OneToOneField(ElevationRequest, on_delete=models.PROTECT, related_name="chain")
-    state = models.CharField(max_length=10, default=ChainState.OPEN)
+    state = models.CharField(max_length=10, default=ChainState.OPEN.value)
     same_person_may_repeat = models.BooleanField(default=False)
     created_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -43,14 +43,14 @@ class Step(models.Model):
     `group:…`; `quorum` is how many persons must approve.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    id = Uuid7Field()
     chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="steps")
     position = models.PositiveSmallIntegerField()
     any_of = models.JSONField()
     resolved = models.JSONField(default=list)
     quorum = models.PositiveSmallIntegerField(default=1)
     lapse_after_seconds = models.PositiveIntegerField()
-    state = models.CharField(max_length=10, default=StepState.WAITING)
+    state = models.CharField(max_length=10, default=StepState.WAITING.value)
     opened_at = models.DateTimeField(null=True, blank=True)
     lapses_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -82,7 +82,7 @@ class Step(models.Model):
 class Decision(models.Model):
     """One approver's word on one step. `person` is who stands behind the account."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    id = Uuid7Field()
     step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="decisions")
     approver = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from jit.identity.models import Group
-from jit.kernel.ids import uuid7
+from jit.kernel.fields import Uuid7Field
 
 
 class Risk(models.TextChoices):
@@ -22,7 +22,7 @@ class Target(models.Model):
     `health` is the last answer of the connector: `{"ok", "detail", "skew_seconds", "checks"}`.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    id = Uuid7Field()
     slug = models.SlugField(max_length=100, unique=True)
     name = models.CharField(max_length=200)
     kind = models.CharField(max_length=40)
@@ -45,7 +45,7 @@ class Role(models.Model):
     (PostgreSQL: `{"member_of": "orders_rw"}`); durations are whole seconds.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    id = Uuid7Field()
     slug = models.SlugField(max_length=100, unique=True)
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="roles")
     name = models.CharField(max_length=200)

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from jit.catalog.models import Role, Target
 from jit.elevation.states import LIVE, EndReason, GrantState, RequestState, ReviewState
-from jit.kernel.ids import uuid7
+from jit.kernel.fields import Uuid7Field
 
 LONGEST_JUSTIFICATION = 4000
 
@@ -23,7 +23,7 @@ class ElevationRequest(models.Model):
     to `user:…` and `group:…` when it was made.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    id = Uuid7Field()
     requester = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="elevation_requests"
     )
@@ -35,7 +35,7 @@ class ElevationRequest(models.Model):
     duration_seconds = models.PositiveIntegerField()
     granted_seconds = models.PositiveIntegerField()
     starts_at = models.DateTimeField(null=True, blank=True)
-    state = models.CharField(max_length=10, default=RequestState.PENDING)
+    state = models.CharField(max_length=10, default=RequestState.PENDING.value)
     channel = models.CharField(max_length=10)
     ruling = models.JSONField(default=dict)
     break_glass = models.BooleanField(default=False)
@@ -108,7 +108,7 @@ class Grant(models.Model):
     `next_try_at` spaces retries. `credential` is sealed and is wiped when the grant ends.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    id = Uuid7Field()
     request = models.OneToOneField(ElevationRequest, on_delete=models.PROTECT, related_name="grant")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="grants"
@@ -116,7 +116,7 @@ class Grant(models.Model):
     role = models.ForeignKey(Role, on_delete=models.PROTECT, related_name="grants")
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="grants")
     external_name = models.CharField(max_length=63, unique=True)
-    state = models.CharField(max_length=10, default=GrantState.SCHEDULED)
+    state = models.CharField(max_length=10, default=GrantState.SCHEDULED.value)
     duration_seconds = models.PositiveIntegerField()
     scheduled_for = models.DateTimeField()
     starts_at = models.DateTimeField(null=True, blank=True)
@@ -245,11 +245,11 @@ class Orphan(models.Model):
 class AfterReview(models.Model):
     """The review a break-glass (or a ruling with `review_after`) owes by `due_at`."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    id = Uuid7Field()
     request = models.OneToOneField(
         ElevationRequest, on_delete=models.PROTECT, related_name="after_review"
     )
-    state = models.CharField(max_length=10, default=ReviewState.OPEN)
+    state = models.CharField(max_length=10, default=ReviewState.OPEN.value)
     created_at = models.DateTimeField()
     due_at = models.DateTimeField()
     escalated_at = models.DateTimeField(null=True, blank=True)
