@@ -1,4 +1,5 @@
-import datetime
+import datetime as dt
+
 import django.core.validators
 import django.db.models.deletion
 import django.db.models.expressions
@@ -226,7 +227,7 @@ class Migration(migrations.Migration):
                     (
                         "expires_at__lte",
                         django.db.models.expressions.CombinedExpression(
-                            models.F("created_at"), "+", models.Value(datetime.timedelta(days=366))
+                            models.F("created_at"), "+", models.Value(dt.timedelta(days=366))
                         ),
                     ),
                 ),
