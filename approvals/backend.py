@@ -1,0 +1,115 @@
+"""What the core may ask of this wing (`jit.workflow.ports.ApprovalsPort`)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from approvals import operations, queries
+from jit.catalog.models import Role
+from jit.elevation.models import ElevationRequest
+from jit.identity.models import User
+from jit.kernel.actor import Actor
+from jit.kernel.errors import DomainError
+from jit.policy.ruling import StepSpec
+
+
+class NobodyCanApprove(DomainError):
+    """A step of the chain has nobody but the requester to answer it."""
+
+
+class Approvals:
+    def resolve(
+        self,
+        *,
+        chain: Sequence[StepSpec],
+        requester: User,
+        role: Role,
+        ticket_assignee: str | None,
+        same_person_may_repeat: bool,
+    ) -> list[list[str]]:
+        resolved = [
+            _expand(spec.any_of, requester=requester, role=role, ticket_assignee=ticket_assignee)
+            for spec in chain
+        ]
+        people = [
+            {user.person_id for user in queries.people_of(expressions)} - {requester.person_id}
+            for expressions in resolved
+        ]
+        for position, (spec, who) in enumerate(zip(chain, people, strict=True), start=1):
+            if len(who) < spec.quorum:
+                raise NobodyCanApprove(
+                    f"Nobody can approve step {position} ({' or '.join(spec.any_of)}): it takes "
+                    f"{spec.quorum} and only {len(who)} other than you could answer. Ask the "
+                    f"owner of {role.slug} ({role.owner_group.slug}) to mend the group or policy."
+                )
+        quorums = [spec.quorum for spec in chain]
+        if not same_person_may_repeat and not _distinct_people(people, quorums):
+            raise NobodyCanApprove(
+                "Nobody can approve this: the same few people stand in several steps, and one "
+                f"person counts once. Ask the owner of {role.slug} ({role.owner_group.slug})."
+            )
+        return resolved
+
+    def open(
+        self,
+        *,
+        request: ElevationRequest,
+        chain: Sequence[StepSpec],
+        resolved: Sequence[Sequence[str]],
+        same_person_may_repeat: bool,
+        actor: Actor,
+        now: dt.datetime,
+    ) -> None:
+        operations.open_chain(
+            request=request,
+            chain=chain,
+            resolved=resolved,
+            same_person_may_repeat=same_person_may_repeat,
+            actor=actor,
+            now=now,
+        )
+
+    def cancel(self, *, request: ElevationRequest, actor: Actor, now: dt.datetime) -> None:
+        operations.cancel_chain(request=request, actor=actor, now=now)
+
+    def candidates(self, *, expressions: Sequence[str]) -> list[User]:
+        return list(queries.people_of(expressions))
+
+
+def _expand(
+    any_of: Sequence[str], *, requester: User, role: Role, ticket_assignee: str | None
+) -> list[str]:
+    """Return the step's expressions with the relative ones made absolute. Those that name
+    nobody (no manager, an unassigned ticket, an on-call system not connected) fall away: they
+    never turn into a yes.
+    """
+    absolute: list[str] = []
+    for expression in any_of:
+        if expression == "role-owner":
+            absolute.append(f"group:{role.owner_group.slug}")
+        elif expression == "manager":
+            absolute += [f"user:{requester.manager.username}"] if requester.manager else []
+        elif expression == "ticket-assignee":
+            absolute += [f"user:{ticket_assignee}"] if ticket_assignee else []
+        elif not expression.startswith("oncall:"):
+            absolute.append(expression)
+    return sorted(set(absolute), key=absolute.index)
+
+
+def _distinct_people(people: Sequence[set[object]], quorums: Sequence[int]) -> bool:
+    """Return whether every step can be met by people of its own: a bipartite matching by
+    augmenting paths (one slot for each voice a step needs).
+    """
+    slots = [who for who, quorum in zip(people, quorums, strict=True) for _ in range(quorum)]
+    taken: dict[object, int] = {}
+
+    def place(slot: int, seen: set[object]) -> bool:
+        for person in slots[slot] - seen:
+            seen.add(person)
+            if person not in taken or place(taken[person], seen):
+                taken[person] = slot
+                return True
+        return False
+
+    return all(place(slot, set()) for slot in range(len(slots)))

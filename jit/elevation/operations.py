@@ -1,0 +1,379 @@
+"""Writes to requests and grants: each one move, its audit event, and what follows on commit."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from jit.audit import operations as audit
+from jit.catalog.models import Role
+from jit.elevation.models import AfterReview, ElevationRequest, Grant
+from jit.elevation.states import (
+    GRANT,
+    REQUEST,
+    REVIEW,
+    EndReason,
+    GrantState,
+    RequestState,
+    ReviewState,
+)
+from jit.identity.models import User
+from jit.kernel.actor import CLOCK, Actor
+from jit.kernel.errors import Conflict
+
+
+class GrantNotActive(Conflict):
+    """The grant is not (or no longer) ACTIVE."""
+
+
+def create_request(
+    *,
+    requester: User,
+    role: Role,
+    ticket: Mapping[str, Any],
+    justification: str,
+    duration_seconds: int,
+    starts_at: dt.datetime | None,
+    lapses_at: dt.datetime,
+    ruling: Mapping[str, Any],
+    approvers: list[str],
+    extends: Grant | None,
+    break_glass: bool,
+    idempotency_key: str,
+    actor: Actor,
+    now: dt.datetime,
+) -> ElevationRequest:
+    """Write the request in PENDING with everything it was judged by.
+
+    Raises django.db.IntegrityError when one is pending already for this person and role, or
+    when the idempotency key was used; the journey turns that into a sentence.
+    """
+    request = ElevationRequest(
+        requester=requester,
+        role=role,
+        ticket_system=ticket.get("system", ""),
+        ticket_key=ticket.get("key", ""),
+        ticket=dict(ticket),
+        justification=justification,
+        duration_seconds=duration_seconds,
+        granted_seconds=duration_seconds,
+        starts_at=starts_at,
+        channel=actor.channel,
+        ruling=dict(ruling),
+        approvers=approvers,
+        extends=extends,
+        break_glass=break_glass,
+        second_factor_at=requester.second_factor_at,
+        idempotency_key=idempotency_key,
+        created_at=now,
+        lapses_at=lapses_at,
+    )
+    request.save(force_insert=True)
+    audit.created(
+        row=request,
+        machine=REQUEST,
+        actor=actor,
+        now=now,
+        body={
+            "ticket": dict(ticket),
+            "justification": justification,
+            "duration_seconds": duration_seconds,
+            "break_glass": break_glass,
+            "ruling": {key: ruling.get(key) for key in ("outcome", "rule", "bundle_digest")},
+        },
+    )
+    return request
+
+
+def approve_request(
+    *, request: ElevationRequest, granted_seconds: int, actor: Actor, now: dt.datetime
+) -> None:
+    audit.transition(
+        row=request,
+        machine=REQUEST,
+        verb="approved",
+        actor=actor,
+        now=now,
+        changes={"granted_seconds": granted_seconds, "closed_at": now},
+        body={"granted_seconds": granted_seconds},
+    )
+
+
+def close_request(
+    *,
+    request: ElevationRequest,
+    verb: str,
+    actor: Actor,
+    now: dt.datetime,
+    body: Mapping[str, Any] | None = None,
+) -> None:
+    """Move a pending request to its unhappy end: `verb` is denied, withdrawn or lapsed."""
+    audit.transition(
+        row=request,
+        machine=REQUEST,
+        verb=verb,
+        actor=actor,
+        now=now,
+        changes={"closed_at": now},
+        body=body or {},
+    )
+
+
+def create_grant(*, request: ElevationRequest, actor: Actor, now: dt.datetime) -> Grant:
+    """Write the grant of an approved request. Its external name is part of the intent, so
+    that whatever is found on the target can be told apart (promise 2).
+    """
+    if request.state != RequestState.APPROVED:
+        raise Conflict("Only an approved request leads to a grant.")
+    grant = Grant(
+        request=request,
+        user=request.requester,
+        role=request.role,
+        target=request.role.target,
+        duration_seconds=request.granted_seconds,
+        scheduled_for=max(request.starts_at or now, now),
+        next_try_at=max(request.starts_at or now, now),
+        created_at=now,
+    )
+    grant.external_name = f"jit_{grant.id.hex}"
+    grant.save(force_insert=True)
+    audit.created(
+        row=grant,
+        machine=GRANT,
+        actor=actor,
+        now=now,
+        body={
+            "external_name": grant.external_name,
+            "duration_seconds": grant.duration_seconds,
+            "scheduled_for": grant.scheduled_for.isoformat(),
+        },
+    )
+    return grant
+
+
+def withdraw_grant(
+    *, grant: Grant, reason: EndReason, comment: str, actor: Actor, now: dt.datetime
+) -> None:
+    """End a grant that never touched its target."""
+    audit.transition(
+        row=grant,
+        machine=GRANT,
+        verb="withdrawn",
+        actor=actor,
+        now=now,
+        changes={
+            "end_reason": reason.value,
+            "end_comment": comment[:1000],
+            "next_try_at": None,
+            "lease_until": None,
+            "waiting_for": "",
+        },
+        body={"reason": reason.value, "comment": comment},
+    )
+
+
+def begin_activation(
+    *,
+    grant: Grant,
+    duration_seconds: int,
+    lease_until: dt.datetime,
+    actor: Actor,
+    now: dt.datetime,
+) -> None:
+    """Commit the intent: the deadline that the target will hold, before it is touched.
+
+    A grant already ACTIVATING (a retry) only gets the new deadline and lease.
+    """
+    changes: dict[str, Any] = {
+        "duration_seconds": duration_seconds,
+        "ends_at": now + dt.timedelta(seconds=duration_seconds),
+        "lease_until": lease_until,
+        "tries": grant.tries + 1,
+        "waiting_for": "",
+    }
+    if grant.state == GrantState.SCHEDULED:
+        audit.transition(
+            row=grant,
+            machine=GRANT,
+            verb="activating",
+            actor=actor,
+            now=now,
+            changes=changes,
+            body={"ends_at": changes["ends_at"].isoformat(), "target": grant.target.slug},
+        )
+        return
+    Grant.objects.filter(pk=grant.pk, state=GrantState.ACTIVATING).update(**changes)
+    for name, value in changes.items():
+        setattr(grant, name, value)
+
+
+def finish_activation(
+    *, grant: Grant, credential: bytes | None, actor: Actor, now: dt.datetime
+) -> None:
+    """The privilege works: the clock starts."""
+    audit.transition(
+        row=grant,
+        machine=GRANT,
+        verb="activated",
+        actor=actor,
+        now=now,
+        changes={
+            "starts_at": now,
+            "provisioned_at": now,
+            "credential": credential,
+            "lease_until": None,
+            "next_try_at": None,
+            "tries": 0,
+            "last_error": "",
+        },
+        body={"ends_at": grant.ends_at.isoformat() if grant.ends_at else None},
+    )
+
+
+def begin_revocation(
+    *,
+    grant: Grant,
+    reason: EndReason,
+    comment: str = "",
+    actor: Actor,
+    now: dt.datetime,
+    wait_for_lease: bool = True,
+) -> None:
+    """Move to REVOKING: from here there is no way back. A lease that an activation still
+    holds is waited for, so that its late call can't re-create what is about to be removed.
+    """
+    changes: dict[str, Any] = {
+        "end_reason": reason.value,
+        "end_comment": comment[:1000],
+        "revoking_since": now,
+        "next_try_at": now,
+        "tries": 0,
+        "waiting_for": "",
+        "credential": None,
+    }
+    if not wait_for_lease:
+        changes["lease_until"] = None
+    audit.transition(
+        row=grant,
+        machine=GRANT,
+        verb="revoking",
+        actor=actor,
+        now=now,
+        changes=changes,
+        body={"reason": reason.value, "comment": comment},
+    )
+
+
+def extend_grant(
+    *, grant: Grant, request: ElevationRequest, ends_at: dt.datetime, actor: Actor, now: dt.datetime
+) -> None:
+    """Move `ends_at` later, under the approved request that asked for it (promise 7)."""
+    if request.state != RequestState.APPROVED or request.extends_id != grant.id:
+        raise Conflict("Only an approved extension moves a grant's end.")
+    audit.transition(
+        row=grant,
+        machine=GRANT,
+        verb="extended",
+        actor=actor,
+        now=now,
+        changes={"ends_at": ends_at},
+        body={"ends_at": ends_at.isoformat(), "extension_request": str(request.id)},
+    )
+    ElevationRequest.objects.filter(pk=request.pk).update(extension_applied_at=now)
+
+
+def open_review(
+    *, request: ElevationRequest, due_at: dt.datetime, actor: Actor, now: dt.datetime
+) -> AfterReview:
+    review = AfterReview(request=request, created_at=now, due_at=due_at)
+    review.save(force_insert=True)
+    audit.created(
+        row=review, machine=REVIEW, actor=actor, now=now, body={"due_at": due_at.isoformat()}
+    )
+    return review
+
+
+def close_review(
+    *,
+    review: AfterReview,
+    state: ReviewState,
+    comment: str,
+    reviewer: User,
+    actor: Actor,
+    now: dt.datetime,
+) -> None:
+    audit.transition(
+        row=review,
+        machine=REVIEW,
+        verb="confirmed" if state is ReviewState.CONFIRMED else "flagged",
+        actor=actor,
+        now=now,
+        changes={"reviewer": reviewer, "comment": comment, "closed_at": now},
+        body={"comment": comment},
+    )
+
+
+def shorten_request(*, request: ElevationRequest, granted_seconds: int) -> None:
+    """Lower what may be granted; the database refuses more than was asked for. The decision
+    that caused it is the audit event.
+    """
+    ElevationRequest.objects.filter(pk=request.pk, granted_seconds__gt=granted_seconds).update(
+        granted_seconds=granted_seconds
+    )
+    request.granted_seconds = granted_seconds
+
+
+def set_lapse(*, request: ElevationRequest, lapses_at: dt.datetime) -> None:
+    """Move the time by which the open step must answer; the step's opening is the event."""
+    ElevationRequest.objects.filter(pk=request.pk, state=RequestState.PENDING).update(
+        lapses_at=lapses_at
+    )
+    request.lapses_at = lapses_at
+
+
+def retry_activation(
+    *, grant: Grant, error: str, next_try_at: dt.datetime, now: dt.datetime
+) -> Grant:
+    """Release the lease after a failed call and say when to try again; return the row as it
+    is now, locked (it may have been sent to REVOKING meanwhile).
+    """
+    fresh = (
+        Grant.objects.select_related("user", "role__target", "target", "request")
+        .select_for_update(of=("self",))
+        .get(pk=grant.pk)
+    )
+    fresh.lease_until = None
+    fresh.last_error = error[:1000]
+    if fresh.state == GrantState.ACTIVATING:
+        fresh.next_try_at = next_try_at
+    fresh.save(update_fields=["lease_until", "last_error", "next_try_at"])
+    audit.record(
+        action="grant.attempt-failed",
+        actor=CLOCK,
+        now=now,
+        subject=audit.Subject(type="grant", id=str(grant.pk), label=str(grant)),
+        body={"step": "provision", "error": error[:1000], "tries": fresh.tries},
+        request_id=fresh.request_id,
+        grant_id=fresh.pk,
+    )
+    return fresh
+
+
+def note_waiting(*, grant: Grant, waiting_for: str, next_try_at: dt.datetime) -> None:
+    """Tell the requester what the activation waits for, and look again then."""
+    Grant.objects.filter(pk=grant.pk).update(waiting_for=waiting_for[:300], next_try_at=next_try_at)
+
+
+def drop_extension(*, request: ElevationRequest, now: dt.datetime) -> None:
+    """Mark an approved extension as done with: its grant ended before it could be applied."""
+    ElevationRequest.objects.filter(pk=request.pk).update(extension_applied_at=now)
+    audit.record(
+        action="grant.extension-dropped",
+        actor=CLOCK,
+        now=now,
+        subject=audit.Subject(type="request", id=str(request.pk), label=str(request)),
+        body={"why": "the grant ended before the extension reached it"},
+        request_id=request.pk,
+        grant_id=request.extends_id,
+    )

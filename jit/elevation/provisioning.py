@@ -1,0 +1,159 @@
+"""The one way from a grant to its connector, outside any transaction, with every call on record."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jit.catalog.models import Target
+from jit.connectors import registry
+from jit.connectors.base import (
+    Connector,
+    ConnectorError,
+    GrantSpec,
+    Health,
+    Issued,
+    Revoked,
+    Seen,
+)
+from jit.elevation.models import Grant, GrantAttempt
+from jit.kernel import crypto
+
+_connectors: dict[str, Connector] = {}
+
+
+def connector_of(target: Target) -> Connector:
+    """Return this process's connector for the target's present configuration.
+
+    Raises the registry's error when the kind is unknown or the configuration is refused.
+    """
+    config = json.dumps([target.kind, target.config], sort_keys=True)
+    key = f"{target.pk}:{hashlib.sha256(config.encode()).hexdigest()}"
+    if key not in _connectors:
+        for stale in [old for old in _connectors if old.startswith(f"{target.pk}:")]:
+            _connectors.pop(stale).close()
+        _connectors[key] = registry.connector_for(target.kind, target.config)
+    return _connectors[key]
+
+
+def spec_of(grant: Grant, *, ends_at: dt.datetime | None = None) -> GrantSpec:
+    """Return what the connector is told of a grant; `ends_at` where it differs from the row's."""
+    deadline = ends_at or grant.ends_at
+    if deadline is None:
+        raise ValueError(
+            f"{grant} has no end yet: the deadline is committed before the target is touched"
+        )
+    return GrantSpec(
+        grant_id=grant.id.hex,
+        external_name=grant.external_name,
+        principal=grant.user.username,
+        role_config=grant.role.config,
+        ends_at=deadline,
+        generation=grant.tries,
+    )
+
+
+def _journaled[Answer](
+    grant: Grant, step: str, now: dt.datetime, call: Callable[[], Answer]
+) -> Answer:
+    """Make the call and write down how it went; a refusal of the target passes on."""
+    started = time.monotonic()
+    error = ""
+    try:
+        return call()
+    except ConnectorError as failure:
+        error = str(failure)
+        raise
+    finally:
+        GrantAttempt.objects.create(
+            grant=grant,
+            step=step,
+            at=now,
+            milliseconds=int((time.monotonic() - started) * 1000),
+            ok=not error,
+            error=error[:1000],
+        )
+
+
+def provision(*, grant: Grant, now: dt.datetime) -> Issued:
+    """Give the privilege until `grant.ends_at`; a repetition renews the credential."""
+    connector, spec = connector_of(grant.target), spec_of(grant)
+    return _journaled(grant, "provision", now, lambda: connector.provision(spec))
+
+
+def extend(*, grant: Grant, ends_at: dt.datetime, now: dt.datetime) -> None:
+    """Move the deadline that the target holds."""
+    connector, spec = connector_of(grant.target), spec_of(grant, ends_at=ends_at)
+    _journaled(grant, "extend", now, lambda: connector.extend(spec))
+
+
+def revoke(
+    *, target: Target, grants: Sequence[Grant], now: dt.datetime
+) -> list[Revoked | ConnectorError]:
+    """Take the privileges of one target back, each proven or failed, in the order given."""
+    started = time.monotonic()
+    try:
+        answers: list[Revoked | ConnectorError] = list(
+            connector_of(target).revoke(
+                [spec_of(grant, ends_at=grant.ends_at or now) for grant in grants]
+            )
+        )
+    except ConnectorError as failure:
+        answers = [failure] * len(grants)
+    milliseconds = int((time.monotonic() - started) * 1000)
+    GrantAttempt.objects.bulk_create(
+        GrantAttempt(
+            grant=grant,
+            step="revoke",
+            at=now,
+            milliseconds=milliseconds,
+            ok=isinstance(answer, Revoked) and answer.absent,
+            error=str(answer)[:1000] if isinstance(answer, ConnectorError) else "",
+        )
+        for grant, answer in zip(grants, answers, strict=True)
+    )
+    return answers
+
+
+def observe(target: Target) -> list[Seen]:
+    return connector_of(target).observe()
+
+
+def health(target: Target) -> Health:
+    return connector_of(target).health()
+
+
+def revoke_unknown(*, target: Target, seen: Seen, now: dt.datetime) -> Revoked | ConnectorError:
+    """Remove privilege that was seen on the target and that no live grant accounts for."""
+    spec = GrantSpec(
+        grant_id=seen.external_name.removeprefix("jit_"),
+        external_name=seen.external_name,
+        principal="",
+        role_config={},
+        ends_at=now,
+        generation=0,
+    )
+    try:
+        return connector_of(target).revoke([spec])[0]
+    except ConnectorError as failure:
+        return failure
+
+
+def _address(grant: Grant) -> str:
+    return f"elevation.grant:{grant.pk}:credential"
+
+
+def seal_credential(grant: Grant, issued: Issued) -> bytes:
+    return crypto.seal(json.dumps(dict(issued.credential)).encode(), bound_to=_address(grant))
+
+
+def open_credential(grant: Grant) -> dict[str, Any]:
+    """Return the credential of a grant whose `credential` is not yet wiped."""
+    opened: dict[str, Any] = json.loads(
+        crypto.unseal(bytes(grant.credential or b""), bound_to=_address(grant))
+    )
+    return opened

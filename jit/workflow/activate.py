@@ -1,0 +1,269 @@
+"""Make an approved grant work: ask everything again, commit the intent, touch the target."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import random
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from jit.audit import operations as audit
+from jit.connectors.base import ConnectorError, Issued
+from jit.elevation import operations as elevation
+from jit.elevation import provisioning
+from jit.elevation.models import Grant
+from jit.elevation.states import EndReason, GrantState
+from jit.kernel import db, tasks
+from jit.kernel.actor import CLOCK
+from jit.policy import operations as policy
+from jit.policy.ruling import Outcome
+from jit.tickets import queries as tickets
+from jit.tickets.adapters.base import TicketNotFound, TicketSnapshot, TicketSystemUnavailable
+from jit.workflow import facts, hints
+
+log = logging.getLogger(__name__)
+
+LEASE = dt.timedelta(seconds=40)
+"""Longer than any call to a target may take, so that two workers never hold one grant."""
+SLOWEST_RETRY = 30.0
+
+
+def backoff(tries: int) -> dt.timedelta:
+    """Return how long to wait after the `tries`-th failure: doubling from half a second up
+    to 30 s, with up to half of it drawn at random so that retries don't come in step.
+    """
+    longest = min(0.5 * 2 ** min(tries, 10), SLOWEST_RETRY)
+    return dt.timedelta(seconds=longest * (0.5 + random.random() / 2))  # noqa: S311 -- jitter
+
+
+class NoLongerEligible(Exception):
+    """Something that allowed the request holds no more; `reason` ends the grant."""
+
+    def __init__(self, reason: EndReason, comment: str) -> None:
+        super().__init__(comment)
+        self.reason = reason
+        self.comment = comment
+
+
+class NotYet(Exception):
+    """Something is missing that may still come; `waiting_for` tells the requester."""
+
+
+def due(now: dt.datetime, limit: int = 100) -> list[UUID]:
+    """Return grants whose window has opened and that nobody works on."""
+    return list(
+        Grant.objects.filter(
+            Q(lease_until__isnull=True) | Q(lease_until__lte=now),
+            state__in=[GrantState.SCHEDULED, GrantState.ACTIVATING],
+            next_try_at__lte=now,
+        )
+        .order_by("next_try_at")
+        .values_list("pk", flat=True)[:limit]
+    )
+
+
+def activate(*, grant_id: UUID) -> None:
+    """Take one grant from SCHEDULED (or a half-done ACTIVATING) to ACTIVE; safe to repeat.
+
+    Never raises for what the world may do: an unreachable target or ticket system is tried
+    again with backoff until the window ends, a lost eligibility ends the grant.
+    """
+    now = db.now()
+    fresh = _read(grant_id, now)
+    if fresh is None:
+        return
+    try:
+        granted_seconds = _ask_again(fresh, now)
+    except NoLongerEligible as lost:
+        _give_up(grant_id, reason=lost.reason, comment=lost.comment)
+        return
+    except NotYet as missing:
+        _wait(grant_id, waiting_for=str(missing), now=now)
+        return
+    grant = _claim(grant_id, granted_seconds=granted_seconds)
+    if grant is None:
+        return
+    try:
+        issued = provisioning.provision(grant=grant, now=db.now())
+    except ConnectorError as failure:
+        _failed(grant, failure=failure)
+        return
+    _finish(grant, issued=issued)
+
+
+def _read(grant_id: UUID, now: dt.datetime) -> Grant | None:
+    return (
+        Grant.objects.select_related(
+            "request", "user__manager", "role__target", "role__owner_group", "target"
+        )
+        .filter(
+            Q(lease_until__isnull=True) | Q(lease_until__lte=now),
+            pk=grant_id,
+            state__in=[GrantState.SCHEDULED, GrantState.ACTIVATING],
+            scheduled_for__lte=now,
+        )
+        .first()
+    )
+
+
+def _ask_again(grant: Grant, now: dt.datetime) -> int:
+    """Ask account, catalogue, ticket, second factor and the policy in force once more
+    (promise 9); return the seconds they still allow.
+    """
+    request, user, role = grant.request, grant.user, grant.role
+    if not user.is_active:
+        raise NoLongerEligible(EndReason.REQUESTER_LEFT, f"{user.username} is disabled.")
+    if not role.enabled or not role.target.enabled:
+        raise NoLongerEligible(EndReason.POLICY, f"{role.slug} is no longer in the catalogue.")
+    ticket = _ticket_again(grant)
+    if request.break_glass:
+        return request.granted_seconds
+    ruling = policy.rule(
+        facts.of(
+            requester=user,
+            role=role,
+            ticket=ticket,
+            ask_seconds=request.granted_seconds,
+            justification=request.justification,
+            starts_at=None,
+            extends=False,
+            break_glass=False,
+            now=now,
+        ),
+        now=now,
+    )
+    if ruling.outcome is Outcome.ERROR:
+        raise NotYet("the policy, which fails to evaluate; the operators are told")
+    if ticket is not None and ruling.outcome in {Outcome.DENIED, Outcome.NOT_ELIGIBLE}:
+        missing = [clause.message for clause in ruling.trace if clause.passed is False]
+        raise NoLongerEligible(
+            EndReason.POLICY, "The policy in force says no: " + " ".join(missing)[:900]
+        )
+    max_age = ruling.obligations.mfa_max_age_seconds
+    factor_at = user.second_factor_at
+    if max_age is not None and (
+        factor_at is None or now - factor_at > dt.timedelta(seconds=max_age)
+    ):
+        raise NotYet("your second factor: enter your current code on your account page")
+    return min(request.granted_seconds, ruling.max_duration_seconds or request.granted_seconds)
+
+
+def _ticket_again(grant: Grant) -> TicketSnapshot | None:
+    request = grant.request
+    if not request.ticket_system:
+        return None
+    try:
+        ticket = tickets.look_up(f"{request.ticket_system}:{request.ticket_key}")
+    except TicketNotFound as gone:
+        raise NoLongerEligible(EndReason.TICKET_CLOSED, gone.detail) from gone
+    except TicketSystemUnavailable as unavailable:
+        obligation = request.ruling.get("obligations", {}).get("on_ticket_unreachable")
+        if obligation == "extra_step":
+            return None
+        raise NotYet(f"the ticket system: {unavailable.detail}") from unavailable
+    if not ticket.is_open and not request.break_glass:
+        raise NoLongerEligible(
+            EndReason.TICKET_CLOSED, f"Ticket {ticket.key} is {ticket.status.lower()}."
+        )
+    return ticket
+
+
+def _claim(grant_id: UUID, *, granted_seconds: int) -> Grant | None:
+    """Commit ACTIVATING with deadline and lease, or return None when somebody else has it."""
+    with transaction.atomic():
+        grant = (
+            Grant.objects.select_related("request", "user", "role__target", "target")
+            .select_for_update(of=("self",), skip_locked=True)
+            .filter(pk=grant_id, state__in=[GrantState.SCHEDULED, GrantState.ACTIVATING])
+            .first()
+        )
+        now = db.now()
+        if grant is None or (grant.lease_until is not None and grant.lease_until > now):
+            return None
+        elevation.begin_activation(
+            grant=grant,
+            duration_seconds=granted_seconds,
+            lease_until=now + LEASE,
+            actor=CLOCK,
+            now=now,
+        )
+        hints.about_request(grant.request_id, people=[grant.user_id])
+        return grant
+
+
+def _finish(grant: Grant, *, issued: Issued) -> None:
+    """Commit ACTIVE; if the grant was ended meanwhile, release it to the revocation."""
+    credential = provisioning.seal_credential(grant, issued) if issued.credential else None
+    try:
+        with transaction.atomic():
+            now = db.now()
+            elevation.finish_activation(grant=grant, credential=credential, actor=CLOCK, now=now)
+            hints.about_request(grant.request_id, people=[grant.user_id])
+            if grant.ends_at is not None and grant.ends_at - now < tasks.HORIZON:
+                tasks.enqueue_on_commit("jit.workflow.end_due", eta=grant.ends_at)
+    except audit.MovedMeanwhile:
+        with transaction.atomic():
+            Grant.objects.filter(pk=grant.pk, state=GrantState.REVOKING).update(lease_until=None)
+            tasks.enqueue_on_commit("jit.workflow.revoke", str(grant.pk))
+
+
+def _failed(grant: Grant, *, failure: ConnectorError) -> None:
+    """Put a failed call right: again later, or, when it is for good or the window is over,
+    clean up like any grant.
+    """
+    now = db.now()
+    over = now - grant.scheduled_for > dt.timedelta(seconds=settings.ACTIVATION_WINDOW)
+    with transaction.atomic():
+        grant = elevation.retry_activation(
+            grant=grant, error=str(failure), next_try_at=now + backoff(grant.tries), now=now
+        )
+        if grant.state == GrantState.REVOKING:
+            tasks.enqueue_on_commit("jit.workflow.revoke", str(grant.pk))
+        elif failure.permanent or over:
+            elevation.begin_revocation(
+                grant=grant,
+                reason=EndReason.ACTIVATION_FAILED,
+                comment=str(failure),
+                actor=CLOCK,
+                now=now,
+            )
+            tasks.enqueue_on_commit("jit.workflow.revoke", str(grant.pk))
+        hints.about_request(grant.request_id, people=[grant.user_id])
+
+
+def _wait(grant_id: UUID, *, waiting_for: str, now: dt.datetime) -> None:
+    with transaction.atomic():
+        grant = Grant.objects.select_for_update().get(pk=grant_id)
+        if now - grant.scheduled_for > dt.timedelta(seconds=settings.ACTIVATION_WINDOW):
+            _end(
+                grant,
+                reason=EndReason.ACTIVATION_FAILED,
+                comment=f"Still waiting for {waiting_for}.",
+            )
+            return
+        elevation.note_waiting(
+            grant=grant, waiting_for=waiting_for, next_try_at=now + dt.timedelta(seconds=3)
+        )
+        hints.about_request(grant.request_id, people=[grant.user_id])
+
+
+def _give_up(grant_id: UUID, *, reason: EndReason, comment: str) -> None:
+    with transaction.atomic():
+        _end(Grant.objects.select_for_update().get(pk=grant_id), reason=reason, comment=comment)
+
+
+def _end(grant: Grant, *, reason: EndReason, comment: str) -> None:
+    """End a grant that must not start: by withdrawal where the target was never touched."""
+    now = db.now()
+    if grant.state == GrantState.SCHEDULED:
+        elevation.withdraw_grant(grant=grant, reason=reason, comment=comment, actor=CLOCK, now=now)
+    elif grant.state == GrantState.ACTIVATING:
+        elevation.begin_revocation(
+            grant=grant, reason=reason, comment=comment, actor=CLOCK, now=now
+        )
+        tasks.enqueue_on_commit("jit.workflow.revoke", str(grant.pk))
+    hints.about_request(grant.request_id, people=[grant.user_id])

@@ -1,0 +1,96 @@
+"""Hand the credential to the one who asked for the grant, each password shown once."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from jit.audit import operations as audit
+from jit.connectors.base import ConnectorError
+from jit.elevation import provisioning, queries
+from jit.elevation.models import Grant
+from jit.elevation.states import GrantState
+from jit.identity.models import User
+from jit.kernel import db, tasks
+from jit.kernel.actor import Actor
+from jit.kernel.errors import Conflict, DomainError, NotAllowed
+from jit.workflow import hints
+from jit.workflow.activate import LEASE
+
+
+class NotYourCredential(NotAllowed):
+    """A credential is handed to the requester alone, never to owners or operators."""
+
+
+class CredentialNotActive(Conflict):
+    """There is a credential only while the grant is ACTIVE."""
+
+
+class CredentialBusy(Conflict):
+    """Another call works on this grant right now."""
+
+
+class TargetUnavailable(DomainError):
+    """The target does not answer, so no new password could be set."""
+
+    status = 503
+
+
+def show(*, grant_id: UUID, user: User, actor: Actor) -> dict[str, Any]:
+    """Return the credential. The password is wiped here as it is shown; asking again sets a
+    new one on the target, and the one shown before stops working for new connections.
+
+    Raises NotYourCredential, CredentialNotActive, CredentialBusy, TargetUnavailable.
+    """
+    with transaction.atomic():
+        grant = queries.lock_grant(grant_id)
+        now = db.now()
+        _check(grant, user, now)
+        if grant.credential is not None:
+            credential = provisioning.open_credential(grant)
+            _shown(grant, renewed=False, actor=actor)
+            return credential
+        if grant.lease_until is not None and grant.lease_until > now:
+            raise CredentialBusy("The credential is being renewed; try again in a second.")
+        Grant.objects.filter(pk=grant.pk).update(lease_until=now + LEASE)
+    try:
+        issued = provisioning.provision(grant=grant, now=now)
+    except ConnectorError as failure:
+        Grant.objects.filter(pk=grant.pk).update(lease_until=None)
+        raise TargetUnavailable(
+            f"{grant.target.slug} did not set a new password: {failure}. Try again."
+        ) from failure
+    with transaction.atomic():
+        fresh = queries.lock_grant(grant_id)
+        Grant.objects.filter(pk=grant.pk).update(lease_until=None)
+        if fresh.state == GrantState.ACTIVE:
+            _shown(fresh, renewed=True, actor=actor)
+            return dict(issued.credential)
+        tasks.enqueue_on_commit("jit.workflow.revoke", str(grant.pk))
+    raise CredentialNotActive(f"This grant is {fresh.state} by now.")
+
+
+def _check(grant: Grant, user: User, now: Any) -> None:
+    if grant.user_id != user.pk:
+        raise NotYourCredential("A credential is shown to the person who asked for the grant only.")
+    if grant.state != GrantState.ACTIVE or grant.ends_at is None or grant.ends_at <= now:
+        raise CredentialNotActive(
+            f"This grant is {grant.state}: there is a credential only while it is ACTIVE."
+        )
+
+
+def _shown(grant: Grant, *, renewed: bool, actor: Actor) -> None:
+    now = db.now()
+    Grant.objects.filter(pk=grant.pk).update(credential=None, credential_shown_at=now)
+    audit.record(
+        action="grant.credential-shown",
+        actor=actor,
+        now=now,
+        subject=audit.Subject(type="grant", id=str(grant.pk), label=str(grant)),
+        body={"renewed": renewed},
+        request_id=grant.request_id,
+        grant_id=grant.pk,
+    )
+    hints.about_request(grant.request_id, people=[grant.user_id])

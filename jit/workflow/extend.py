@@ -1,0 +1,65 @@
+"""Move a grant's end later, once its extension was approved: the target first, then the books."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from uuid import UUID
+
+from django.db import transaction
+
+from jit.connectors.base import ConnectorError
+from jit.elevation import operations as elevation
+from jit.elevation import provisioning, queries
+from jit.elevation.models import ElevationRequest, Grant
+from jit.elevation.states import GrantState, RequestState
+from jit.kernel import db, tasks
+from jit.kernel.actor import CLOCK
+from jit.workflow import hints
+from jit.workflow.activate import LEASE
+
+log = logging.getLogger(__name__)
+
+
+def extend(*, request_id: UUID) -> None:
+    """Apply one approved extension; safe to repeat. A target that can't be reached leaves the
+    old end in force and the sweep tries again while the grant lives: privilege may end early
+    here, never late.
+    """
+    grant, request = _claim(request_id)
+    if grant is None or request is None or grant.ends_at is None:
+        return
+    ends_at = grant.ends_at + dt.timedelta(seconds=request.granted_seconds)
+    try:
+        provisioning.extend(grant=grant, ends_at=ends_at, now=db.now())
+    except ConnectorError as failure:
+        log.warning("could not extend %s: %s", grant, failure)
+        Grant.objects.filter(pk=grant.pk).update(lease_until=None, last_error=str(failure)[:1000])
+        return
+    with transaction.atomic():
+        fresh = queries.lock_grant(grant.pk)
+        Grant.objects.filter(pk=grant.pk).update(lease_until=None)
+        if fresh.state == GrantState.ACTIVE:
+            elevation.extend_grant(
+                grant=fresh, request=request, ends_at=ends_at, actor=CLOCK, now=db.now()
+            )
+        else:
+            tasks.enqueue_on_commit("jit.workflow.revoke", str(grant.pk))
+        hints.about_request(request.pk, people=[grant.user_id])
+        hints.about_request(grant.request_id, people=[grant.user_id])
+
+
+def _claim(request_id: UUID) -> tuple[Grant | None, ElevationRequest | None]:
+    with transaction.atomic():
+        request = queries.lock_request(request_id)
+        unapplied = request.state == RequestState.APPROVED and request.extension_applied_at is None
+        if not unapplied or request.extends_id is None:
+            return None, None
+        grant, now = queries.lock_grant(request.extends_id), db.now()
+        if grant.state != GrantState.ACTIVE:
+            elevation.drop_extension(request=request, now=now)
+            return None, None
+        if grant.lease_until is not None and grant.lease_until > now:
+            return None, None
+        Grant.objects.filter(pk=grant.pk).update(lease_until=now + LEASE)
+        return grant, request

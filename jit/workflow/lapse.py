@@ -1,0 +1,78 @@
+"""Close requests that nobody answered, and those their requester takes back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import transaction
+
+from jit.elevation import operations as elevation
+from jit.elevation import queries
+from jit.elevation.models import ElevationRequest
+from jit.elevation.states import GrantState, RequestState
+from jit.identity.models import User
+from jit.kernel import db
+from jit.kernel.actor import CLOCK, Actor
+from jit.kernel.errors import Conflict, NotAllowed
+from jit.workflow import hints
+from jit.workflow.ports import approvals
+
+
+class NotYourRequest(NotAllowed):
+    """Only the requester withdraws a request; approvers deny it."""
+
+
+class NotPending(Conflict):
+    """The request was decided, withdrawn or lapsed already."""
+
+
+def lapse_due() -> int:
+    """Close every pending request past its time; return how many."""
+    closed = 0
+    for request_id in queries.lapsed(db.now()):
+        with transaction.atomic():
+            request = queries.lock_request(request_id)
+            now = db.now()
+            if request.state != RequestState.PENDING:
+                continue
+            if request.lapses_at <= now:
+                _close(request, verb="lapsed", why="nobody answered in time", actor=CLOCK)
+            elif request.extends is not None and request.extends.state != GrantState.ACTIVE:
+                _close(request, verb="withdrawn", why="the grant to extend has ended", actor=CLOCK)
+            closed += 1
+    return closed
+
+
+def withdraw(*, request_id: UUID, user: User, actor: Actor) -> ElevationRequest:
+    """Take back one's own pending request; repeating it changes nothing."""
+    with transaction.atomic():
+        request = queries.lock_request(request_id)
+        if request.requester_id != user.pk:
+            raise NotYourRequest("Only the requester withdraws a request; as an approver, deny it.")
+        if request.state == RequestState.WITHDRAWN:
+            return request
+        if request.state != RequestState.PENDING:
+            raise NotPending(
+                f"This request is {request.state} already; end its grant instead, if there is one."
+            )
+        _close(request, verb="withdrawn", why="withdrawn by the requester", actor=actor)
+    return request
+
+
+def withdraw_all_of(*, user: User, why: str, actor: Actor) -> int:
+    """Withdraw every pending request of a person who left."""
+    withdrawn = 0
+    for request_id in queries.pending_of(user):
+        with transaction.atomic():
+            request = queries.lock_request(request_id)
+            if request.state == RequestState.PENDING:
+                _close(request, verb="withdrawn", why=why, actor=actor)
+                withdrawn += 1
+    return withdrawn
+
+
+def _close(request: ElevationRequest, *, verb: str, why: str, actor: Actor) -> None:
+    now = db.now()
+    approvals().cancel(request=request, actor=actor, now=now)
+    elevation.close_request(request=request, verb=verb, actor=actor, now=now, body={"why": why})
+    hints.about_request(request.pk, people=[request.requester_id])

@@ -1,0 +1,273 @@
+"""End privilege: at its end or before, in batches, tried for ever until it is seen gone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from jit.audit import operations as audit
+from jit.connectors.base import ConnectorError, Revoked
+from jit.elevation import operations as elevation
+from jit.elevation import provisioning, queries
+from jit.elevation.models import Grant
+from jit.elevation.states import GRANT, EndReason, GrantState
+from jit.identity.models import User
+from jit.kernel import db, tasks
+from jit.kernel.actor import CLOCK, Actor
+from jit.kernel.clock import rfc3339
+from jit.kernel.errors import Conflict, InvalidInput, NotAllowed
+from jit.workflow import hints
+from jit.workflow.activate import LEASE, backoff
+from jit.workflow.ports import sessions
+
+log = logging.getLogger(__name__)
+
+BATCH = 250
+
+
+class NotYours(NotAllowed):
+    """Only the requester returns a grant."""
+
+
+class GrantEnded(Conflict):
+    """The grant has ended or is ending; there is nothing left to take back."""
+
+
+def give_back(*, grant_id: UUID, user: User, actor: Actor) -> Grant:
+    """End one's own grant early: "done". Ending it twice is no error."""
+    return _end_early(
+        grant_id=grant_id, user=user, reason=EndReason.RETURNED, comment="", actor=actor
+    )
+
+
+def take_back(*, grant_id: UUID, user: User, comment: str, actor: Actor) -> Grant:
+    """End somebody's grant now; `comment` says why. Whether `user` may is asked by
+    `may_take_back`; raises NotAllowed, InvalidInput and GrantEnded.
+    """
+    if not comment.strip():
+        raise InvalidInput(
+            "Say in a sentence why it ends now; it goes on the record.",
+            fields={"reason": ["A reason is needed."]},
+        )
+    return _end_early(
+        grant_id=grant_id, user=user, reason=EndReason.REVOKED, comment=comment, actor=actor
+    )
+
+
+def _end_early(
+    *, grant_id: UUID, user: User, reason: EndReason, comment: str, actor: Actor
+) -> Grant:
+    with transaction.atomic():
+        grant = queries.lock_grant(grant_id)
+        if reason is EndReason.RETURNED and grant.user_id != user.pk:
+            raise NotYours("Only the person who holds a grant returns it; revoke it instead.")
+        if grant.state in {GrantState.REVOKING, GrantState.ENDED, GrantState.WITHDRAWN}:
+            if reason is EndReason.RETURNED:
+                return grant
+            raise GrantEnded(f"This grant is {grant.state} already ({grant.end_reason}).")
+        end(grant=grant, reason=reason, comment=comment, actor=actor)
+    return grant
+
+
+def end(*, grant: Grant, reason: EndReason, comment: str, actor: Actor) -> None:
+    """Send a locked, live grant towards its end, whatever its state; within a transaction."""
+    now = db.now()
+    if grant.state == GrantState.SCHEDULED:
+        elevation.withdraw_grant(grant=grant, reason=reason, comment=comment, actor=actor, now=now)
+    elif grant.state in {GrantState.ACTIVATING, GrantState.ACTIVE}:
+        elevation.begin_revocation(
+            grant=grant, reason=reason, comment=comment, actor=actor, now=now
+        )
+        tasks.enqueue_on_commit("jit.workflow.revoke", str(grant.pk))
+    hints.about_request(grant.request_id, people=[grant.user_id])
+
+
+def end_all(*, grants: Iterable[UUID], reason: EndReason, comment: str, actor: Actor) -> int:
+    """End each of these grants that is still live; return how many were."""
+    ended = 0
+    for grant_id in grants:
+        with transaction.atomic():
+            grant = queries.lock_grant(grant_id)
+            if grant.state in {GrantState.SCHEDULED, GrantState.ACTIVATING, GrantState.ACTIVE}:
+                end(grant=grant, reason=reason, comment=comment, actor=actor)
+                ended += 1
+    return ended
+
+
+# --- The sweep ------------------------------------------------------------------------
+
+
+def revoke_due(*, only: Sequence[UUID] = ()) -> int:
+    """Revoke everything that is due, batch after batch, until nothing is; return how many
+    grants were seen gone. `only` limits it to these grants.
+    """
+    gone = 0
+    while True:
+        batch = _claim(only)
+        if not batch:
+            return gone
+        gone += _work(batch)
+
+
+def _claim(only: Sequence[UUID]) -> list[Grant]:
+    """Commit REVOKING and a lease for up to BATCH due grants that nobody else holds."""
+    with transaction.atomic():
+        now = db.now()
+        rows = (
+            Grant.objects.select_related("user", "role__target", "target", "request")
+            .filter(
+                Q(state=GrantState.ACTIVE, ends_at__lte=now)
+                | Q(state=GrantState.ACTIVE, revoke_at__lte=now)
+                | Q(state=GrantState.ACTIVATING, ends_at__lte=now)
+                | Q(state=GrantState.REVOKING, next_try_at__lte=now)
+            )
+            .filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+            .order_by("ends_at", "id")
+        )
+        if only:
+            rows = rows.filter(pk__in=only)
+        batch = list(rows.select_for_update(of=("self",), skip_locked=True)[:BATCH])
+        fresh = [grant for grant in batch if grant.state != GrantState.REVOKING]
+        reasons = {grant.pk: _reason(grant) for grant in fresh}
+        audit.transition_many(
+            rows=fresh,
+            machine=GRANT,
+            verb="revoking",
+            actor=CLOCK,
+            now=now,
+            changes={
+                grant.pk: {
+                    "end_reason": reasons[grant.pk].value,
+                    "revoking_since": now,
+                    "next_try_at": now,
+                    "credential": None,
+                    "tries": 0,
+                }
+                for grant in fresh
+            },
+            bodies={grant.pk: {"reason": reasons[grant.pk].value} for grant in fresh},
+        )
+        Grant.objects.filter(pk__in=[grant.pk for grant in batch]).update(lease_until=now + LEASE)
+        for grant in batch:
+            grant.lease_until = now + LEASE
+        return batch
+
+
+def _reason(grant: Grant) -> EndReason:
+    if grant.state == GrantState.ACTIVATING:
+        return EndReason.ACTIVATION_FAILED
+    return EndReason(grant.end_reason) if grant.end_reason else EndReason.EXPIRED
+
+
+def _work(batch: Sequence[Grant]) -> int:
+    """Cut sessions and revoke on each target, then write down what was seen."""
+    by_target: dict[UUID, list[Grant]] = defaultdict(list)
+    for grant in batch:
+        by_target[grant.target_id].append(grant)
+    gone = 0
+    for grants in by_target.values():
+        now = db.now()
+        try:
+            sessions().cut(grants=grants, reason="revoked", now=now)
+        except Exception:
+            log.exception("could not cut access sessions; the target's own are cut below")
+        answers = provisioning.revoke(target=grants[0].target, grants=grants, now=now)
+        gone += _finish(grants, answers)
+    return gone
+
+
+def _finish(grants: Sequence[Grant], answers: Sequence[Revoked | ConnectorError]) -> int:
+    """Commit ENDED with its evidence where the target was seen clean; the rest tries again."""
+    clean: dict[UUID, dict[str, Any]] = {}
+    failed: list[tuple[Grant, str]] = []
+    for grant, answer in zip(grants, answers, strict=True):
+        if isinstance(answer, Revoked) and answer.absent:
+            clean[grant.pk] = dict(answer.evidence)
+        else:
+            failed.append(
+                (grant, str(answer) if isinstance(answer, ConnectorError) else "still there")
+            )
+    with transaction.atomic():
+        now = db.now()
+        moved = audit.transition_many(
+            rows=[grant for grant in grants if grant.pk in clean],
+            machine=GRANT,
+            verb="ended",
+            actor=CLOCK,
+            now=now,
+            changes={
+                pk: {
+                    "revocation_verified_at": now,
+                    "evidence": evidence,
+                    "lease_until": None,
+                    "next_try_at": None,
+                    "last_error": "",
+                    "credential": None,
+                }
+                for pk, evidence in clean.items()
+            },
+            bodies={pk: {"evidence": evidence} for pk, evidence in clean.items()},
+        )
+        for grant, error in failed:
+            _again(grant, error=error, now=now)
+        for grant in grants:
+            hints.about_request(grant.request_id, people=[grant.user_id])
+    return len(moved)
+
+
+def _again(grant: Grant, *, error: str, now: dt.datetime) -> None:
+    """Keep the grant in REVOKING and try again, for ever; ring once it takes too long."""
+    next_try_at = now + backoff(grant.tries)
+    since = grant.revoking_since or now
+    rings = grant.rang_at is None and now - since >= dt.timedelta(seconds=settings.STUCK_AFTER)
+    Grant.objects.filter(pk=grant.pk, state=GrantState.REVOKING).update(
+        tries=grant.tries + 1,
+        lease_until=None,
+        next_try_at=next_try_at,
+        last_error=error[:1000],
+        **({"rang_at": now} if rings else {}),
+    )
+    log.warning("revocation of %s failed (try %d): %s", grant, grant.tries + 1, error)
+    if rings or grant.tries == 0:
+        audit.record(
+            action="grant.revocation-stuck" if rings else "grant.attempt-failed",
+            actor=CLOCK,
+            now=now,
+            subject=audit.Subject(type="grant", id=str(grant.pk), label=str(grant)),
+            body={"step": "revoke", "error": error[:1000], "since": rfc3339(since)},
+            request_id=grant.request_id,
+            grant_id=grant.pk,
+        )
+    if rings:
+        log.error(
+            "revocation stuck for over %d s: %s on %s: %s",
+            settings.STUCK_AFTER,
+            grant,
+            grant.target.slug,
+            error,
+        )
+
+
+def ending_soon(now: dt.datetime, within: dt.timedelta) -> list[dt.datetime]:
+    """Return the moments, rounded up to a tenth of a second, at which active grants end soon:
+    each gets one prompt task, however many grants end at it.
+    """
+    ends = Grant.objects.filter(
+        state=GrantState.ACTIVE, ends_at__gt=now, ends_at__lte=now + within
+    ).values_list("ends_at", flat=True)
+    early = Grant.objects.filter(
+        state=GrantState.ACTIVE, revoke_at__gt=now, revoke_at__lte=now + within
+    ).values_list("revoke_at", flat=True)
+    moments = set()
+    for at in [*ends[:5000], *early[:5000]]:
+        if at is not None:
+            moments.add(dt.datetime.fromtimestamp(-(-at.timestamp() // 0.1) * 0.1 + 0.005, dt.UTC))
+    return sorted(moments)

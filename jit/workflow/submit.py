@@ -1,0 +1,391 @@
+"""Ask for a role: verify the ticket, ask policy, open the chain or grant at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from jit.audit import operations as audit
+from jit.catalog import queries as catalog
+from jit.catalog.models import Role
+from jit.elevation import operations as elevation
+from jit.elevation import queries
+from jit.elevation.models import LONGEST_JUSTIFICATION, ElevationRequest, Grant
+from jit.elevation.states import GrantState
+from jit.identity.models import User
+from jit.kernel.actor import Actor
+from jit.kernel.errors import DomainError, InvalidInput, NotAllowed
+from jit.policy import operations as policy
+from jit.policy.ruling import Outcome, Ruling, StepSpec
+from jit.tickets import queries as tickets
+from jit.tickets.adapters.base import TicketSnapshot, TicketSystemUnavailable
+from jit.workflow import decide, facts, hints
+from jit.workflow.ports import approvals
+
+log = logging.getLogger(__name__)
+
+SHORTEST_SECONDS = 10
+LONGEST_AHEAD = dt.timedelta(days=90)
+
+
+class NotEligible(DomainError):
+    """No rule of the policy offers this role to this person with this ticket; the trace says
+    which sentence failed.
+    """
+
+
+class DeniedByPolicy(DomainError):
+    """A guardrail forbids it, whatever the rules offer."""
+
+
+class PolicyFailed(DomainError):
+    """The policy could not be evaluated; an error is never a yes."""
+
+    status = 503
+
+
+class DurationTooLong(DomainError):
+    """More time than policy, role or ticket allow."""
+
+
+class AlreadyPending(DomainError):
+    """The person has a pending request for this role."""
+
+    status = 409
+
+
+class AlreadyElevated(DomainError):
+    """The person holds a live grant of this role."""
+
+    status = 409
+
+
+class StepUpNeeded(NotAllowed):
+    """Policy wants a fresh second factor of the requester."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a person asks for, as it came in: `duration_seconds` in whole seconds, `ticket` a
+    key, `system:key` or pasted link, `extends` the grant to make longer.
+    """
+
+    role: str
+    ticket: str
+    justification: str
+    duration_seconds: int
+    starts_at: dt.datetime | None = None
+    extends: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """An ask held against the world: what was found and what policy says of it."""
+
+    ask: Ask
+    role: Role
+    ticket: TicketSnapshot | None
+    extends: Grant | None
+    ruling: Ruling
+
+
+def validate(ask: Ask, now: dt.datetime) -> None:
+    """Raise InvalidInput, naming every field that is wrong at once."""
+    wrong: dict[str, list[str]] = {}
+    if not ask.role.strip():
+        wrong["role"] = ["Name the role you ask for, such as `orders-db-reader`."]
+    justification = ask.justification.strip()
+    if not justification:
+        wrong["justification"] = ["Say in a sentence what you need it for."]
+    elif len(ask.justification) > LONGEST_JUSTIFICATION:
+        wrong["justification"] = [
+            f"At most {LONGEST_JUSTIFICATION} characters; yours has {len(ask.justification)}. "
+            "Put the rest into the ticket."
+        ]
+    elif "\0" in ask.justification:
+        wrong["justification"] = ["It contains a NUL character; remove it."]
+    if not ask.ticket.strip():
+        wrong["ticket"] = ["Name the ticket this is for, by its key or link."]
+    if ask.duration_seconds < SHORTEST_SECONDS:
+        wrong["duration_seconds"] = [f"At least {SHORTEST_SECONDS} seconds."]
+    if ask.starts_at is not None:
+        if ask.starts_at.tzinfo is None:
+            wrong["starts_at"] = ["Give the time with its zone, such as 2030-01-31T09:00:00Z."]
+        elif ask.starts_at > now + LONGEST_AHEAD:
+            wrong["starts_at"] = [f"At most {LONGEST_AHEAD.days} days ahead."]
+        elif ask.starts_at < now - dt.timedelta(minutes=5):
+            wrong["starts_at"] = ["That is in the past; leave it out to start at once."]
+    if wrong:
+        raise InvalidInput("Some fields need another look: " + ", ".join(wrong) + ".", fields=wrong)
+
+
+def assess(*, requester: User, ask: Ask, now: dt.datetime, break_glass: bool = False) -> Assessment:
+    """Look everything up and ask policy; change nothing. Raises UnknownRole, TicketNotFound,
+    TicketSystemUnavailable, UnknownGrant and InvalidInput.
+    """
+    validate(ask, now)
+    role = catalog.requestable_role(ask.role)
+    extends = None
+    if ask.extends is not None:
+        extends = queries.grant_visible_to(requester, ask.extends)
+        if extends.user_id != requester.pk or extends.role_id != role.pk:
+            raise InvalidInput(
+                "You can extend only your own grant, and only for the same role.",
+                fields={"extends": ["Not a grant of yours for this role."]},
+            )
+        if extends.state != GrantState.ACTIVE:
+            raise elevation.GrantNotActive(
+                "Only an active grant can be extended; ask for a new one."
+            )
+    ticket, unavailable = _look_up(ask.ticket)
+    ruling = policy.rule(
+        facts.of(
+            requester=requester,
+            role=role,
+            ticket=ticket,
+            ask_seconds=ask.duration_seconds,
+            justification=ask.justification,
+            starts_at=ask.starts_at,
+            extends=extends is not None,
+            break_glass=break_glass,
+            now=now,
+        ),
+        now=now,
+    )
+    if unavailable is not None:
+        ruling = _without_ticket(ruling, unavailable)
+    return Assessment(ask=ask, role=role, ticket=ticket, extends=extends, ruling=ruling)
+
+
+def _look_up(reference: str) -> tuple[TicketSnapshot | None, TicketSystemUnavailable | None]:
+    try:
+        return tickets.look_up(reference), None
+    except TicketSystemUnavailable as unavailable:
+        return None, unavailable
+
+
+def _without_ticket(ruling: Ruling, unavailable: TicketSystemUnavailable) -> Ruling:
+    """Return the ruling for a ticket nobody could check: with the extra step that policy
+    demands for it, or the system's failure as the answer. Never a quiet pass.
+    """
+    admitted = ruling.outcome in {Outcome.AUTO, Outcome.NEEDS_APPROVAL}
+    if not admitted or ruling.obligations.on_ticket_unreachable != "extra_step":
+        raise unavailable
+    extra = StepSpec(any_of=("role-owner",))
+    return replace(ruling, outcome=Outcome.NEEDS_APPROVAL, chain=(*ruling.chain, extra))
+
+
+def refuse_unless_offered(assessment: Assessment, *, requester: User) -> None:
+    """Raise the refusal that the ruling amounts to, or return None when it makes an offer."""
+    ruling = assessment.ruling
+    extra = {"ruling": public(ruling)}
+    if ruling.outcome is Outcome.ERROR:
+        raise PolicyFailed(
+            "The policy could not be evaluated, so nothing is granted. The operators are told; "
+            "try again later.",
+            extra=extra,
+        )
+    if ruling.outcome is Outcome.DENIED:
+        hits = [clause.message for clause in ruling.trace if clause.rule in ruling.guardrails]
+        raise DeniedByPolicy(
+            " ".join(dict.fromkeys(hits)) or "A guardrail forbids it.", extra=extra
+        )
+    if ruling.outcome is Outcome.NOT_ELIGIBLE:
+        missing = [clause.message for clause in ruling.trace if clause.passed is False]
+        raise NotEligible(
+            " ".join(dict.fromkeys(missing))
+            or f"No rule of the policy offers {assessment.role.slug} to {requester.username}.",
+            extra=extra,
+        )
+    if assessment.ask.duration_seconds > ruling.max_duration_seconds:
+        raise DurationTooLong(
+            f"At most {ruling.max_duration_seconds} seconds are allowed here; ask for that or less.",
+            fields={"duration_seconds": [f"At most {ruling.max_duration_seconds}."]},
+            extra={**extra, "max_duration_seconds": ruling.max_duration_seconds},
+        )
+    _require_fresh_second_factor(assessment, requester=requester)
+
+
+def _require_fresh_second_factor(assessment: Assessment, *, requester: User) -> None:
+    """A request whose grant would start at once needs the second factor now; a later one is
+    asked for it when it starts.
+    """
+    max_age = assessment.ruling.obligations.mfa_max_age_seconds
+    if max_age is None or assessment.ruling.outcome is not Outcome.AUTO:
+        return
+    age = assessment.ruling.facts.get("request", {}).get("second_factor_age")
+    if age is None or age > max_age:
+        raise StepUpNeeded(
+            f"This role wants a second factor given in the last {max_age // 60} minutes: "
+            "enter your current code on your account page, then ask again."
+        )
+
+
+def public(ruling: Ruling) -> dict[str, Any]:
+    """Return the part of a ruling that its requester sees."""
+    whole = ruling.as_json()
+    return {
+        "outcome": whole["outcome"],
+        "rule": whole["rule"],
+        "guardrails": whole["guardrails"],
+        "max_duration_seconds": whole["max_duration_seconds"],
+        "trace": whole["trace"],
+        "obligations": whole["obligations"],
+        "chain": whole["chain"],
+    }
+
+
+def submit(
+    *, requester: User, ask: Ask, actor: Actor, now: dt.datetime, idempotency_key: str = ""
+) -> tuple[ElevationRequest, bool]:
+    """Submit the ask; return (request, whether it is new). A known idempotency key returns
+    the request it made before.
+
+    Raises every refusal of `assess`, and NotEligible, DeniedByPolicy, PolicyFailed,
+    DurationTooLong, NobodyCanApprove, AlreadyPending, AlreadyElevated, StepUpNeeded; none of
+    them leaves a request behind.
+    """
+    known = queries.by_idempotency_key(requester, idempotency_key)
+    if known is not None:
+        return known, False
+    assessment = assess(requester=requester, ask=ask, now=now)
+    try:
+        refuse_unless_offered(assessment, requester=requester)
+        resolved = resolve(assessment, requester=requester)
+    except DomainError as refusal:
+        record_refusal(assessment, refusal=refusal, actor=actor, now=now)
+        raise
+    return (
+        write(
+            requester=requester,
+            assessment=assessment,
+            resolved=resolved,
+            actor=actor,
+            now=now,
+            idempotency_key=idempotency_key,
+        ),
+        True,
+    )
+
+
+def resolve(assessment: Assessment, *, requester: User) -> list[list[str]]:
+    if not assessment.ruling.chain:
+        return []
+    return approvals().resolve(
+        chain=assessment.ruling.chain,
+        requester=requester,
+        role=assessment.role,
+        ticket_assignee=assessment.ticket.assignee if assessment.ticket else None,
+        same_person_may_repeat=assessment.ruling.obligations.same_person_may_repeat,
+    )
+
+
+def record_refusal(
+    assessment: Assessment, *, refusal: DomainError, actor: Actor, now: dt.datetime
+) -> None:
+    ruling = assessment.ruling
+    with transaction.atomic():
+        audit.record(
+            action="policy.error" if ruling.outcome is Outcome.ERROR else "policy.refused",
+            actor=actor,
+            now=now,
+            subject=audit.Subject(
+                type="role", id=str(assessment.role.pk), label=assessment.role.slug
+            ),
+            body={
+                "code": refusal.code,
+                "detail": refusal.detail,
+                "ticket": assessment.ask.ticket[:200],
+                "duration_seconds": assessment.ask.duration_seconds,
+                "rule": ruling.rule,
+                "guardrails": list(ruling.guardrails),
+                "bundle_digest": ruling.bundle_digest,
+                "facts": ruling.facts,
+            },
+        )
+
+
+def write(
+    *,
+    requester: User,
+    assessment: Assessment,
+    resolved: list[list[str]],
+    actor: Actor,
+    now: dt.datetime,
+    idempotency_key: str,
+) -> ElevationRequest:
+    ask, ruling, role = assessment.ask, assessment.ruling, assessment.role
+    if assessment.extends is None:
+        _refuse_duplicate(requester, role)
+    first = ruling.chain[0].lapse_after_seconds if ruling.chain else settings.DEFAULT_LAPSE
+    repeat = ruling.obligations.same_person_may_repeat
+    try:
+        with transaction.atomic():
+            request = elevation.create_request(
+                requester=requester,
+                role=role,
+                ticket=assessment.ticket.as_json()
+                if assessment.ticket
+                else {"key": ask.ticket, "system": "", "known": False},
+                justification=ask.justification,
+                duration_seconds=ask.duration_seconds,
+                starts_at=ask.starts_at,
+                lapses_at=now + dt.timedelta(seconds=first),
+                ruling=ruling.as_json(),
+                approvers=list(dict.fromkeys(e for step in resolved for e in step)),
+                extends=assessment.extends,
+                break_glass=False,
+                idempotency_key=idempotency_key,
+                actor=actor,
+                now=now,
+            )
+            if ruling.chain:
+                approvals().open(
+                    request=request,
+                    chain=ruling.chain,
+                    resolved=resolved,
+                    same_person_may_repeat=repeat,
+                    actor=actor,
+                    now=now,
+                )
+                people = [user.pk for user in approvals().candidates(expressions=resolved[0])]
+            else:
+                decide.approve(
+                    request=request, granted_seconds=ask.duration_seconds, actor=actor, now=now
+                )
+                people = []
+            hints.about_request(request.pk, people=[requester.pk, *people])
+    except IntegrityError:
+        return _lost_race(requester, role, idempotency_key)
+    return request
+
+
+def _refuse_duplicate(requester: User, role: Role) -> None:
+    found = queries.in_the_way(requester, role.pk)
+    if isinstance(found, Grant):
+        raise AlreadyElevated(
+            f"You hold {role.slug} already (grant {found.pk}, {found.state}): use it, end it, or "
+            "extend it instead of asking twice.",
+            extra={"grant": str(found.pk)},
+        )
+    if found is not None:
+        raise AlreadyPending(
+            f"You asked for {role.slug} already and it is pending (request {found.pk}): wait for "
+            "its answer or withdraw it.",
+            extra={"request": str(found.pk)},
+        )
+
+
+def _lost_race(requester: User, role: Role, idempotency_key: str) -> ElevationRequest:
+    """Two equal asks at one instant: the database let one in; the other hears of it."""
+    known = queries.by_idempotency_key(requester, idempotency_key)
+    if known is not None:
+        return known
+    _refuse_duplicate(requester, role)
+    raise AlreadyPending(f"You asked for {role.slug} at the same moment; look at your requests.")
