@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jit.audit import operations as audit
-from jit.catalog.models import Role
-from jit.elevation.models import AfterReview, ElevationRequest, Grant
+from jit.catalog.models import Role, Target
+from jit.elevation.models import AfterReview, ElevationRequest, Grant, Orphan
 from jit.elevation.states import (
     GRANT,
     REQUEST,
@@ -377,3 +377,114 @@ def drop_extension(*, request: ElevationRequest, now: dt.datetime) -> None:
         request_id=request.pk,
         grant_id=request.extends_id,
     )
+
+
+def attach_ticket(
+    *, request: ElevationRequest, ticket: Mapping[str, Any], actor: Actor, now: dt.datetime
+) -> None:
+    """Put the ticket that was promised in its place."""
+    ElevationRequest.objects.filter(pk=request.pk).update(
+        ticket=dict(ticket), ticket_system=ticket["system"], ticket_key=ticket["key"]
+    )
+    request.ticket, request.ticket_key = dict(ticket), ticket["key"]
+    request.ticket_system = ticket["system"]
+    audit.record(
+        action="ticket.filed",
+        actor=actor,
+        now=now,
+        subject=audit.Subject(type="request", id=str(request.pk), label=str(request)),
+        body={"ticket": dict(ticket)},
+        request_id=request.pk,
+    )
+
+
+def escalate_review(*, review: AfterReview, actor: Actor, now: dt.datetime) -> bool:
+    """Mark an unanswered review as escalated, once; return whether this call did it."""
+    moved = AfterReview.objects.filter(
+        pk=review.pk, state=ReviewState.OPEN, escalated_at__isnull=True
+    ).update(escalated_at=now)
+    if moved:
+        audit.record(
+            action="review.escalated",
+            actor=actor,
+            now=now,
+            subject=audit.Subject(type="review", id=str(review.pk), label=str(review)),
+            body={"due_at": review.due_at.isoformat()},
+            request_id=review.request_id,
+        )
+    return bool(moved)
+
+
+def end_earlier(
+    *,
+    grant: Grant,
+    revoke_at: dt.datetime,
+    reason: EndReason,
+    comment: str,
+    actor: Actor,
+    now: dt.datetime,
+) -> None:
+    """Set an earlier end, known beforehand so that the requester can be told; a locked,
+    ACTIVE grant only.
+    """
+    Grant.objects.filter(pk=grant.pk, state=GrantState.ACTIVE).update(
+        revoke_at=revoke_at, end_reason=reason.value, end_comment=comment[:1000]
+    )
+    audit.record(
+        action="grant.ends-early",
+        actor=actor,
+        now=now,
+        subject=audit.Subject(type="grant", id=str(grant.pk), label=str(grant)),
+        body={"revoke_at": revoke_at.isoformat(), "reason": reason.value, "comment": comment},
+        request_id=grant.request_id,
+        grant_id=grant.pk,
+    )
+
+
+def note_lost(*, grant: Grant, actor: Actor, now: dt.datetime) -> None:
+    """Record that the target lost an active grant; it is never silently made again."""
+    Grant.objects.filter(pk=grant.pk).update(lost_at=now)
+    audit.record(
+        action="grant.lost",
+        actor=actor,
+        now=now,
+        subject=audit.Subject(type="grant", id=str(grant.pk), label=str(grant)),
+        body={"external_name": grant.external_name, "target": grant.target.slug},
+        request_id=grant.request_id,
+        grant_id=grant.pk,
+    )
+
+
+def note_orphan(
+    *, target: Target, external_name: str, seen: Mapping[str, Any], actor: Actor, now: dt.datetime
+) -> Orphan:
+    """Put privilege that the books don't know on record; found again, it stays one record."""
+    orphan, new = Orphan.objects.get_or_create(
+        target=target,
+        external_name=external_name,
+        resolved_at=None,
+        defaults={"seen": dict(seen), "found_at": now},
+    )
+    if new:
+        audit.record(
+            action="orphan.found",
+            actor=actor,
+            now=now,
+            subject=audit.Subject(type="orphan", id=external_name, label=str(orphan)),
+            body={"target": target.slug, **seen},
+        )
+    return orphan
+
+
+def resolve_orphan(*, orphan: Orphan, resolution: str, actor: Actor, now: dt.datetime) -> None:
+    """Close an orphan's record: `removed` by us and seen gone, or `vanished` by itself."""
+    if Orphan.objects.filter(pk=orphan.pk, resolved_at__isnull=True).update(
+        resolved_at=now, resolution=resolution
+    ):
+        audit.record(
+            action=f"orphan.{resolution}",
+            actor=actor,
+            now=now,
+            subject=audit.Subject(type="orphan", id=orphan.external_name, label=str(orphan)),
+            body={"target": orphan.target.slug},
+        )

@@ -97,35 +97,51 @@ class Assessment:
 
 def validate(ask: Ask, now: dt.datetime) -> None:
     """Raise InvalidInput, naming every field that is wrong at once."""
-    wrong: dict[str, list[str]] = {}
-    if not ask.role.strip():
-        wrong["role"] = ["Name the role you ask for, such as `orders-db-reader`."]
-    justification = ask.justification.strip()
-    if not justification:
-        wrong["justification"] = ["Say in a sentence what you need it for."]
-    elif len(ask.justification) > LONGEST_JUSTIFICATION:
-        wrong["justification"] = [
-            f"At most {LONGEST_JUSTIFICATION} characters; yours has {len(ask.justification)}. "
-            "Put the rest into the ticket."
-        ]
-    elif "\0" in ask.justification:
-        wrong["justification"] = ["It contains a NUL character; remove it."]
-    if not ask.ticket.strip():
-        wrong["ticket"] = ["Name the ticket this is for, by its key or link."]
-    if ask.duration_seconds < SHORTEST_SECONDS:
-        wrong["duration_seconds"] = [f"At least {SHORTEST_SECONDS} seconds."]
-    if ask.starts_at is not None:
-        if ask.starts_at.tzinfo is None:
-            wrong["starts_at"] = ["Give the time with its zone, such as 2030-01-31T09:00:00Z."]
-        elif ask.starts_at > now + LONGEST_AHEAD:
-            wrong["starts_at"] = [f"At most {LONGEST_AHEAD.days} days ahead."]
-        elif ask.starts_at < now - dt.timedelta(minutes=5):
-            wrong["starts_at"] = ["That is in the past; leave it out to start at once."]
+    found = {
+        "role": "" if ask.role.strip() else "Name the role, such as `orders-db-reader`.",
+        "ticket": "" if ask.ticket.strip() else "Name the ticket this is for, by key or link.",
+        "justification": _wrong_justification(ask.justification),
+        "duration_seconds": ""
+        if ask.duration_seconds >= SHORTEST_SECONDS
+        else f"At least {SHORTEST_SECONDS} seconds.",
+        "starts_at": _wrong_start(ask.starts_at, now),
+    }
+    wrong = {name: [message] for name, message in found.items() if message}
     if wrong:
         raise InvalidInput("Some fields need another look: " + ", ".join(wrong) + ".", fields=wrong)
 
 
-def assess(*, requester: User, ask: Ask, now: dt.datetime, break_glass: bool = False) -> Assessment:
+def _wrong_justification(text: str) -> str:
+    if not text.strip():
+        return "Say in a sentence what you need it for."
+    if len(text) > LONGEST_JUSTIFICATION:
+        return (
+            f"At most {LONGEST_JUSTIFICATION} characters; yours has {len(text)}. "
+            "Put the rest into the ticket."
+        )
+    return "It contains a NUL character; remove it." if "\0" in text else ""
+
+
+def _wrong_start(starts_at: dt.datetime | None, now: dt.datetime) -> str:
+    if starts_at is None:
+        return ""
+    if starts_at.tzinfo is None:
+        return "Give the time with its zone, such as 2030-01-31T09:00:00Z."
+    if starts_at > now + LONGEST_AHEAD:
+        return f"At most {LONGEST_AHEAD.days} days ahead."
+    if starts_at < now - dt.timedelta(minutes=5):
+        return "That is in the past; leave it out to start at once."
+    return ""
+
+
+def assess(
+    *,
+    requester: User,
+    ask: Ask,
+    now: dt.datetime,
+    break_glass: bool = False,
+    look_up_ticket: bool = True,
+) -> Assessment:
     """Look everything up and ask policy; change nothing. Raises UnknownRole, TicketNotFound,
     TicketSystemUnavailable, UnknownGrant and InvalidInput.
     """
@@ -143,7 +159,7 @@ def assess(*, requester: User, ask: Ask, now: dt.datetime, break_glass: bool = F
             raise elevation.GrantNotActive(
                 "Only an active grant can be extended; ask for a new one."
             )
-    ticket, unavailable = _look_up(ask.ticket)
+    ticket, unavailable = _look_up(ask.ticket) if look_up_ticket else (None, None)
     ruling = policy.rule(
         facts.of(
             requester=requester,
@@ -158,7 +174,7 @@ def assess(*, requester: User, ask: Ask, now: dt.datetime, break_glass: bool = F
         ),
         now=now,
     )
-    if unavailable is not None:
+    if unavailable is not None and not break_glass:
         ruling = _without_ticket(ruling, unavailable)
     return Assessment(ask=ask, role=role, ticket=ticket, extends=extends, ruling=ruling)
 
@@ -205,14 +221,14 @@ def refuse_unless_offered(assessment: Assessment, *, requester: User) -> None:
         )
     if assessment.ask.duration_seconds > ruling.max_duration_seconds:
         raise DurationTooLong(
-            f"At most {ruling.max_duration_seconds} seconds are allowed here; ask for that or less.",
+            f"At most {ruling.max_duration_seconds} seconds are allowed here: ask for no more.",
             fields={"duration_seconds": [f"At most {ruling.max_duration_seconds}."]},
             extra={**extra, "max_duration_seconds": ruling.max_duration_seconds},
         )
-    _require_fresh_second_factor(assessment, requester=requester)
+    _require_fresh_second_factor(assessment)
 
 
-def _require_fresh_second_factor(assessment: Assessment, *, requester: User) -> None:
+def _require_fresh_second_factor(assessment: Assessment) -> None:
     """A request whose grant would start at once needs the second factor now; a later one is
     asked for it when it starts.
     """
@@ -286,6 +302,18 @@ def resolve(assessment: Assessment, *, requester: User) -> list[list[str]]:
     )
 
 
+def approvers_or_owner(assessment: Assessment, *, requester: User) -> list[str]:
+    """Return everybody whose voice a break-glass skips: the chain's approvers, or the role's
+    owner where the chain is empty or has nobody.
+    """
+    owner = f"group:{assessment.role.owner_group.slug}"
+    try:
+        steps = resolve(assessment, requester=requester)
+    except DomainError:
+        steps = []
+    return list(dict.fromkeys([*(e for step in steps for e in step), owner]))
+
+
 def record_refusal(
     assessment: Assessment, *, refusal: DomainError, actor: Actor, now: dt.datetime
 ) -> None:
@@ -322,7 +350,7 @@ def write(
 ) -> ElevationRequest:
     ask, ruling, role = assessment.ask, assessment.ruling, assessment.role
     if assessment.extends is None:
-        _refuse_duplicate(requester, role)
+        refuse_duplicate(requester, role)
     first = ruling.chain[0].lapse_after_seconds if ruling.chain else settings.DEFAULT_LAPSE
     repeat = ruling.obligations.same_person_may_repeat
     try:
@@ -366,7 +394,7 @@ def write(
     return request
 
 
-def _refuse_duplicate(requester: User, role: Role) -> None:
+def refuse_duplicate(requester: User, role: Role) -> None:
     found = queries.in_the_way(requester, role.pk)
     if isinstance(found, Grant):
         raise AlreadyElevated(
@@ -387,5 +415,5 @@ def _lost_race(requester: User, role: Role, idempotency_key: str) -> ElevationRe
     known = queries.by_idempotency_key(requester, idempotency_key)
     if known is not None:
         return known
-    _refuse_duplicate(requester, role)
+    refuse_duplicate(requester, role)
     raise AlreadyPending(f"You asked for {role.slug} at the same moment; look at your requests.")

@@ -1,0 +1,131 @@
+"""Compare each target with the books: orphans are removed or reported, losses reported."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from uuid import UUID
+
+from django.db import transaction
+
+from jit.catalog.models import Target
+from jit.connectors.base import ConnectorError, Revoked, Seen
+from jit.elevation import operations as elevation
+from jit.elevation import provisioning
+from jit.elevation.models import Grant, Orphan
+from jit.elevation.states import GrantState
+from jit.kernel import db
+from jit.kernel.actor import CLOCK, Actor
+from jit.kernel.errors import Conflict, NotFound
+from jit.workflow.activate import LEASE
+
+log = logging.getLogger(__name__)
+
+SETTLING = dt.timedelta(seconds=5)
+"""A grant activated this recently may have been made after the target was looked at."""
+_ON_TARGET = [GrantState.ACTIVATING, GrantState.ACTIVE, GrantState.REVOKING]
+
+
+class OrphanGone(NotFound):
+    """The orphan was resolved already."""
+
+
+class OrphanRemains(Conflict):
+    """The target kept the privilege; the detail has its error."""
+
+
+def reconcile_all() -> int:
+    """Reconcile every enabled target; return how many differences were found."""
+    found = 0
+    for target in Target.objects.filter(enabled=True):
+        try:
+            found += reconcile(target=target)
+        except ConnectorError as failure:
+            log.warning("could not look at %s: %s", target.slug, failure)
+    return found
+
+
+def reconcile(*, target: Target) -> int:
+    """Compare one target with the books; raises ConnectorError when it can't be seen.
+
+    A name that belongs to one of our own ended grants is removed on sight: nobody may have
+    it. A name that was never ours is reported, for a person to decide.
+    """
+    before = db.now()
+    seen = {each.external_name: each for each in provisioning.observe(target)}
+    grants = Grant.objects.filter(target=target)
+    known = set(grants.filter(state__in=_ON_TARGET).values_list("external_name", flat=True))
+    orphans = [each for name, each in seen.items() if name not in known]
+    for each in orphans:
+        _orphan(target, each)
+    for orphan in Orphan.objects.filter(target=target, resolved_at__isnull=True):
+        if orphan.external_name not in seen:
+            with transaction.atomic():
+                elevation.resolve_orphan(
+                    orphan=orphan, resolution="vanished", actor=CLOCK, now=db.now()
+                )
+    lost = grants.filter(
+        state=GrantState.ACTIVE,
+        lost_at__isnull=True,
+        provisioned_at__lt=before - SETTLING,
+        lease_until__isnull=True,
+        ends_at__gt=before + SETTLING,
+    ).exclude(external_name__in=list(seen))
+    count = 0
+    for grant in lost.select_related("target", "role__target", "user", "request"):
+        with transaction.atomic():
+            elevation.note_lost(grant=grant, actor=CLOCK, now=db.now())
+        count += 1
+    return count + len(orphans)
+
+
+def _orphan(target: Target, seen: Seen) -> None:
+    with transaction.atomic():
+        orphan = elevation.note_orphan(
+            target=target,
+            external_name=seen.external_name,
+            seen={
+                "deadline": seen.deadline.isoformat() if seen.deadline else None,
+                "live_connections": seen.live_connections,
+            },
+            actor=CLOCK,
+            now=db.now(),
+        )
+    ours = Grant.objects.filter(external_name=seen.external_name).exclude(state__in=_ON_TARGET)
+    if ours.exists():
+        try:
+            _remove(orphan, seen, actor=CLOCK)
+        except OrphanRemains as remains:
+            log.error("%s", remains.detail)  # noqa: TRY400 -- no traceback: the target's own words
+
+
+def remove(*, orphan_id: int, actor: Actor) -> None:
+    """Remove an orphan that was reported, on an operator's word. Raises OrphanGone, and
+    OrphanRemains with the target's error.
+    """
+    orphan = Orphan.objects.select_related("target").filter(pk=orphan_id).first()
+    if orphan is None or orphan.resolved_at is not None:
+        raise OrphanGone("This orphan was resolved already.")
+    if Grant.objects.filter(external_name=orphan.external_name, state__in=_ON_TARGET).exists():
+        raise OrphanRemains("A live grant accounts for it by now; revoke the grant instead.")
+    seen = Seen(external_name=orphan.external_name, deadline=None, live_connections=0, detail={})
+    _remove(orphan, seen, actor=actor)
+
+
+def _remove(orphan: Orphan, seen: Seen, *, actor: Actor) -> None:
+    answer = provisioning.revoke_unknown(target=orphan.target, seen=seen, now=db.now())
+    if not isinstance(answer, Revoked) or not answer.absent:
+        raise OrphanRemains(
+            f"{orphan.target.slug} kept {orphan.external_name}: {answer}. Look at the target."
+        )
+    with transaction.atomic():
+        elevation.resolve_orphan(orphan=orphan, resolution="removed", actor=actor, now=db.now())
+
+
+def half_done(now: dt.datetime) -> list[UUID]:
+    """Return activations whose worker died: their lease is over and nobody finished them."""
+    return list(
+        Grant.objects.filter(
+            state=GrantState.ACTIVATING, lease_until__lte=now, lease_until__gt=now - 10 * LEASE
+        ).values_list("pk", flat=True)[:200]
+    )
