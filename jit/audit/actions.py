@@ -1,0 +1,110 @@
+"""The closed list of what can be written into the audit log."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """One kind of audit event, as `<subject>.<what happened>`; append new ones to their group."""
+
+    # The elevation request
+    REQUEST_CREATED = "request.created"
+    REQUEST_APPROVED = "request.approved"
+    REQUEST_DENIED = "request.denied"
+    REQUEST_WITHDRAWN = "request.withdrawn"
+    REQUEST_LAPSED = "request.lapsed"
+    REQUEST_REFUSED = "request.refused"
+    REQUEST_SHORTENED = "request.shortened"
+    # The grant
+    GRANT_CREATED = "grant.created"
+    GRANT_ACTIVATING = "grant.activating"
+    GRANT_ACTIVATED = "grant.activated"
+    GRANT_EXTENDED = "grant.extended"
+    GRANT_REVOKING = "grant.revoking"
+    GRANT_ENDED = "grant.ended"
+    GRANT_WITHDRAWN = "grant.withdrawn"
+    GRANT_CREDENTIAL_SHOWN = "grant.credential-shown"
+    GRANT_ATTEMPT_FAILED = "grant.attempt-failed"
+    GRANT_REVOCATION_STUCK = "grant.revocation-stuck"
+    GRANT_LOST = "grant.lost"
+    GRANT_ENDS_EARLY = "grant.ends-early"
+    GRANT_RETURNED = "grant.returned"
+    GRANT_EXTENSION_DROPPED = "grant.extension-dropped"
+    # Chains, steps and decisions
+    CHAIN_CREATED = "chain.created"
+    CHAIN_APPROVED = "chain.approved"
+    CHAIN_DENIED = "chain.denied"
+    CHAIN_CANCELLED = "chain.cancelled"
+    STEP_CREATED = "step.created"
+    STEP_OPENED = "step.opened"
+    STEP_APPROVED = "step.approved"
+    STEP_DENIED = "step.denied"
+    STEP_SKIPPED = "step.skipped"
+    DECISION_MADE = "decision.made"
+    DECISION_REFUSED = "decision.refused"
+    # Break-glass and its review
+    BREAK_GLASS_USED = "break-glass.used"
+    REVIEW_CREATED = "review.created"
+    REVIEW_CONFIRMED = "review.confirmed"
+    REVIEW_FLAGGED = "review.flagged"
+    REVIEW_ESCALATED = "review.escalated"
+    # Privilege that the books don't know
+    ORPHAN_FOUND = "orphan.found"
+    ORPHAN_REMOVED = "orphan.removed"
+    ORPHAN_REPORTED = "orphan.reported"
+    # Tickets
+    TICKET_OPENED = "ticket.opened"
+    TICKET_EDITED = "ticket.edited"
+    TICKET_CLOSED = "ticket.closed"
+    TICKET_COMMENTED = "ticket.commented"
+    TICKET_CHANGED = "ticket.changed"
+    TICKET_UNREACHABLE = "ticket.unreachable"
+    # People and how they sign in
+    USER_CREATED = "user.created"
+    USER_CHANGED = "user.changed"
+    USER_SIGNED_IN = "user.signed-in"
+    USER_SIGN_IN_FAILED = "user.sign-in-failed"
+    USER_SIGNED_OUT = "user.signed-out"
+    USER_DISABLED = "user.disabled"
+    USER_ENABLED = "user.enabled"
+    USER_SESSIONS_ENDED = "user.sessions-ended"
+    USER_PASSWORD_CHANGED = "user.password-changed"  # noqa: S105 -- a name, no password
+    SECOND_FACTOR_ENROLLED = "second-factor.enrolled"
+    SECOND_FACTOR_REMOVED = "second-factor.removed"
+    SECOND_FACTOR_FAILED = "second-factor.failed"
+    SECOND_FACTOR_PASSED = "second-factor.passed"
+    RECOVERY_CODES_ISSUED = "second-factor.recovery-codes-issued"
+    TOKEN_CREATED = "token.created"  # noqa: S105 -- a name, no password
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105 -- a name, no password
+    TOKEN_REFUSED = "token.refused"  # noqa: S105 -- a name, no password
+    GROUP_CREATED = "group.created"
+    GROUP_CHANGED = "group.changed"
+    GROUP_MEMBER_ADDED = "group.member-added"
+    GROUP_MEMBER_REMOVED = "group.member-removed"
+    GROUP_PERMISSION_ADDED = "group.permission-added"
+    GROUP_PERMISSION_REMOVED = "group.permission-removed"
+    # Targets and roles
+    CATALOG_SYNCED = "catalog.synced"
+    CATALOG_TARGET_CREATED = "catalog.target-created"
+    CATALOG_TARGET_CHANGED = "catalog.target-changed"
+    CATALOG_TARGET_RETIRED = "catalog.target-retired"
+    CATALOG_ROLE_CREATED = "catalog.role-created"
+    CATALOG_ROLE_CHANGED = "catalog.role-changed"
+    CATALOG_ROLE_RETIRED = "catalog.role-retired"
+    TARGET_HEALTH_CHANGED = "target.health-changed"
+    # Policy
+    POLICY_PROPOSED = "policy.proposed"
+    POLICY_ACTIVATED = "policy.activated"
+    POLICY_REFUSED = "policy.refused"
+    POLICY_ERROR = "policy.error"
+    POLICY_DRIFT = "policy.drift"
+    POLICY_SHADOW_DIFFERS = "policy.shadow-differs"
+    # The log itself
+    AUDIT_EXPORTED = "audit.exported"
+    AUDIT_VIEWED = "audit.viewed"
+    AUDIT_VERIFIED = "audit.verified"
+    AUDIT_ERASED = "audit.erased"
+
+
+ACTIONS = frozenset(action.value for action in Action)

@@ -1,0 +1,128 @@
+"""Events on their way into the table: at once, or gathered into one statement at a batch's end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, transaction
+
+from jit.audit.events import Event
+
+_ROWS_A_STATEMENT = 1000
+_COLUMNS = (
+    "id",
+    "at",
+    "actor_kind",
+    "actor_id",
+    "actor_name",
+    "channel",
+    "action",
+    "subject_type",
+    "subject_id",
+    "request_id",
+    "grant_id",
+    "target",
+    "role",
+    "person",
+)
+_ROW = "(" + "%s, " * len(_COLUMNS) + "%s, to_tsvector('simple', %s))"
+_INSERT = f"INSERT INTO audit_event ({', '.join(_COLUMNS)}, body, words) VALUES "  # noqa: S608 -- fixed names
+
+
+class _Marker:
+    """Registered with `on_commit` beside each gathered event: Django forgets it exactly when
+    the savepoint around it rolls back, and so do we. Being called means nothing.
+    """
+
+    def __call__(self) -> None:
+        pass
+
+
+@dataclass
+class _Batch:
+    gathered: list[tuple[_Marker, Event]] = field(default_factory=list)
+
+    def add(self, event: Event) -> None:
+        marker = _Marker()
+        transaction.on_commit(marker)
+        self.gathered.append((marker, event))
+
+    def take(self) -> list[Event]:
+        """Return the gathered events whose savepoints have not been rolled back."""
+        standing = {id(entry[1]) for entry in connection.run_on_commit}
+        events = [event for marker, event in self.gathered if id(marker) in standing]
+        markers = {id(marker) for marker, _ in self.gathered}
+        connection.run_on_commit = [
+            entry for entry in connection.run_on_commit if id(entry[1]) not in markers
+        ]
+        self.gathered.clear()
+        return events
+
+
+class _Open(threading.local):
+    batch: _Batch | None = None
+
+
+_open = _Open()  # One a thread, as Django's connections are.
+
+
+@contextmanager
+def batch() -> Iterator[None]:
+    """Gather the events of this block and write them as one statement at its end.
+
+    Opens a transaction or joins the one there is. An exception leaving the block marks the
+    whole transaction for rollback, so that no change stays whose event was dropped; an inner
+    savepoint that rolls back takes its own events with it. Batches nest: the outermost writes.
+    """
+    with transaction.atomic(savepoint=False):
+        if _open.batch is not None:
+            yield
+            return
+        gathering = _open.batch = _Batch()
+        try:
+            yield
+            _insert(gathering.take())
+        finally:
+            _open.batch = None
+
+
+def append(events: Sequence[Event]) -> None:
+    """Write the events, in this order, or add them to the open batch.
+
+    Raises TransactionManagementError outside a transaction: an event without the change it
+    tells of, or the change without the event, must not be possible.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError(
+            "an audit event is written in the transaction of the change it tells of"
+        )
+    if _open.batch is not None:
+        for event in events:
+            _open.batch.add(event)
+        return
+    _insert(events)
+
+
+def _insert(events: Sequence[Event]) -> None:
+    with connection.cursor() as cursor:
+        for start in range(0, len(events), _ROWS_A_STATEMENT):
+            chunk = events[start : start + _ROWS_A_STATEMENT]
+            values: list[Any] = []
+            for event in chunk:
+                values += [event.columns[name] for name in _COLUMNS]
+                values += [event.body, event.words]
+            cursor.execute(_INSERT + ", ".join([_ROW] * len(chunk)), values)
+        kept = [(event.id, held) for event in events for held in event.erasable]
+        if kept:
+            cursor.executemany(
+                "INSERT INTO audit_erasable (id, event_id, person, field, salt, value) "
+                "VALUES (%s, %s, %s, %s, %s, %s)",
+                [
+                    (held.id, event_id, held.person, held.field, held.salt, held.value)
+                    for event_id, held in kept
+                ],
+            )
