@@ -1,0 +1,68 @@
+"""The built-in tracker as a ticket system: it is in our own database, so it always answers."""
+
+from __future__ import annotations
+
+import re
+
+from django.conf import settings
+from django.db import transaction
+
+from jit.kernel import clock
+from jit.kernel.actor import CLOCK
+from jit.tickets import operations
+from jit.tickets.adapters.base import TicketNotFound, TicketSnapshot
+from jit.tickets.models import PREFIX, LocalTicket
+
+_KEY = re.compile(rf"{PREFIX}-([1-9][0-9]{{0,17}})", re.ASCII | re.IGNORECASE)
+
+
+def number_of(key: str) -> int:
+    """Return the ticket's number in a key such as `OPS-12`; 0, which no ticket has, for
+    anything else.
+    """
+    match = _KEY.fullmatch(key)
+    return int(match[1]) if match else 0
+
+
+class Local:
+    """Answers from `LocalTicket`; addresses are our own `/tickets/OPS-1/`."""
+
+    def __init__(self, *, name: str) -> None:
+        self.name = name
+        self._prefix = f"{settings.BASE_URL.rstrip('/')}/tickets/"
+
+    def key_of(self, reference: str) -> str | None:
+        path = reference.removeprefix(self._prefix)
+        if path != reference:
+            reference = path.split("?", 1)[0].split("#", 1)[0].rstrip("/")
+        number = number_of(reference)
+        return f"{PREFIX}-{number}" if number else None
+
+    def _ticket(self, key: str) -> LocalTicket:
+        ticket = LocalTicket.objects.filter(pk=number_of(key)).first()
+        if ticket is None:
+            raise TicketNotFound(f"There is no ticket {key[:40]}: open it first, or check the key.")
+        return ticket
+
+    def fetch(self, key: str) -> TicketSnapshot:
+        ticket = self._ticket(key)
+        return TicketSnapshot(
+            system=self.name,
+            key=ticket.key,
+            url=f"{self._prefix}{ticket.key}/",
+            title=ticket.title,
+            status=ticket.get_status_display(),
+            is_open=ticket.is_open,
+            severity=ticket.severity,
+            assignee=ticket.assignee or None,
+            service=ticket.service,
+            type=ticket.type,
+            fetched_at=clock.now(),
+        )
+
+    def comment(self, key: str, text: str, marker: str) -> None:
+        ticket = self._ticket(key)
+        with transaction.atomic():
+            operations.add_comment(
+                ticket=ticket, text=text, marker=marker, actor=CLOCK, now=clock.now()
+            )

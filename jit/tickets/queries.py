@@ -1,0 +1,118 @@
+"""Look a reference up in its ticket system; read the built-in tracker's tickets."""
+
+from __future__ import annotations
+
+import dataclasses
+import unicodedata
+
+from django.db.models import Q, QuerySet
+
+from jit.identity.models import User
+from jit.kernel.errors import InvalidInput
+from jit.tickets.adapters import registry
+from jit.tickets.adapters.base import TicketSnapshot
+from jit.tickets.adapters.local import number_of
+from jit.tickets.models import LocalTicket
+from jit.tickets.operations import UnknownTicket
+
+LONGEST_REFERENCE = 300
+
+
+class NotATicketReference(InvalidInput):
+    """What was given is neither a key nor an address of a ticket that we can ask for."""
+
+
+def _refused(detail: str) -> NotATicketReference:
+    return NotATicketReference(detail, fields={"ticket": [detail]})
+
+
+def parse(reference: str) -> tuple[str, str]:
+    """Return (system, key) of `OPS-1`, `jira:OPS-1` or a pasted address. Asks nobody.
+
+    A bare key goes to the default system, or to the first other one whose keys look like it.
+    Raises NotATicketReference and UnknownTicketSystem.
+    """
+    if not isinstance(reference, str):
+        raise _refused("Give the ticket as text: its key, or its address.")
+    if len(reference) > LONGEST_REFERENCE:
+        raise _refused(f"A ticket's key or address has at most {LONGEST_REFERENCE} characters.")
+    text = reference.strip()
+    if not text:
+        raise _refused("Name the ticket this is for: its key, or its address.")
+    if any(unicodedata.category(character)[0] == "C" for character in text):
+        raise _refused("The ticket reference holds invisible or control characters; type it.")
+    is_address = "://" in text
+    candidates = registry.names()
+    if not is_address and ":" in text:
+        name, text = (part.strip() for part in text.split(":", 1))
+        candidates = [registry.system(name.lower()).name]
+    for name in candidates:
+        key = registry.system(name).key_of(text)
+        if key is not None:
+            return name, key
+    if is_address:
+        raise _refused(
+            "This address belongs to none of the ticket systems that are asked here. "
+            "Paste the ticket's own page, or its key."
+        )
+    raise _refused("This does not look like a ticket's key. Write it as in OPS-1.")
+
+
+def _as_our_username(assignee: str | None) -> str | None:
+    """Return the username behind an e-mail address that exactly one active person has; else
+    what was given. An address is matched whole, never by its beginning.
+    """
+    if assignee is None or "@" not in assignee:
+        return assignee
+    people = list(
+        User.objects.filter(email__iexact=assignee, is_active=True).values_list(
+            "username", flat=True
+        )[:2]
+    )
+    return people[0] if len(people) == 1 else assignee
+
+
+def fetch(system: str, key: str) -> TicketSnapshot:
+    """Return the ticket as it is now, its assignee as one of our usernames where it is one.
+
+    Never inside a transaction: it may wait for another machine. Raises TicketNotFound,
+    TicketForbidden, TicketSystemUnavailable, UnknownTicketSystem.
+    """
+    snapshot = registry.system(system).fetch(key)
+    return dataclasses.replace(snapshot, assignee=_as_our_username(snapshot.assignee))
+
+
+def look_up(reference: str) -> TicketSnapshot:
+    """Return the ticket that a person's reference means, as it is now; raises what `parse`
+    and `fetch` raise.
+    """
+    return fetch(*parse(reference))
+
+
+def tickets_visible_to(user: User) -> QuerySet[LocalTicket]:
+    """Return the built-in tracker's tickets, newest first: everybody active may read them."""
+    return LocalTicket.objects.all() if user.is_active else LocalTicket.objects.none()
+
+
+def ticket_visible_to(user: User, key: str) -> LocalTicket:
+    """Return the ticket called `key`, or raise UnknownTicket (404)."""
+    ticket = tickets_visible_to(user).filter(pk=number_of(key)).first()
+    if ticket is None:
+        raise UnknownTicket(f"There is no ticket {key[:40]} in the built-in tracker.")
+    return ticket
+
+
+def filter_tickets(
+    rows: QuerySet[LocalTicket], *, status: str = "", q: str = ""
+) -> QuerySet[LocalTicket]:
+    """Return the rows of this status (`OPEN`, `CLOSED`) that `q` is in: key, title, assignee
+    or service.
+    """
+    if status:
+        rows = rows.filter(status=status)
+    q = q.replace("\x00", "").strip()[:LONGEST_REFERENCE]
+    if q:
+        found = Q(title__icontains=q) | Q(assignee__iexact=q) | Q(service__iexact=q)
+        number = number_of(q)
+        rows = rows.filter(found | Q(pk=number) if number else found)
+    return rows

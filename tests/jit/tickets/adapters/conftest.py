@@ -1,0 +1,120 @@
+"""A Jira that others wrote, as a child process; and a server of ours for what it can't do wrong."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+from jira import JIRA
+from urllib3.util.retry import Retry
+
+_CONFIG = """\
+project_key: PAY
+priorities: [[Highest, "1"], [High, "2"], [Medium, "3"], [Low, "4"], [Lowest, "5"], [SEV2, "6"],
+             [Unclassified, "7"]]
+epics_per_module: 0
+standalone_per_module: 0
+history_per_module: 0
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def jira_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start `jira820` on a free port of the loopback interface and return its address."""
+    config: Path = tmp_path_factory.mktemp("jira820") / "config.yaml"
+    config.write_text(_CONFIG)
+    port = _free_port()
+    environment = {**os.environ, "JIRA820_PORT": str(port), "JIRA820_CONFIG": str(config)}
+    server = subprocess.Popen(
+        [str(Path(sys.executable).with_name("jira820"))],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    with requests.Session() as session:
+        patient = Retry(connect=40, backoff_factor=0.05, backoff_max=0.3)
+        session.mount(url, requests.adapters.HTTPAdapter(max_retries=patient))
+        session.get(f"{url}/rest/api/2/serverInfo", timeout=5).raise_for_status()
+    try:
+        yield url
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture
+def people_in_jira(jira_url: str) -> Iterator[JIRA]:
+    """Return a client of somebody who works in Jira, apart from the adapter under test."""
+    client = JIRA(jira_url, get_server_info=False, basic_auth=("ada", "x"))
+    yield client
+    client.close()
+
+
+@dataclass
+class Answers:
+    """What the faulty server answers next, and what it was asked."""
+
+    url: str = ""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def faulty() -> Iterator[Answers]:
+    """Serve one prepared answer to everything: a Jira that is broken in a way of our choice."""
+    answers = Answers()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            answers.asked.append(f"{self.command} {self.path.split('?')[0]}")
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(answers.status)
+            for name, value in answers.headers.items():
+                self.send_header(name, value)
+            content = answers.body.encode()
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = _answer  # noqa: N815 -- http.server looks for these names
+
+        def log_message(self, *_args: object) -> None:
+            """Keep the test's output clean."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        answers.url = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield answers
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Return the address of a machine that takes connections and never says a word."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(8)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
