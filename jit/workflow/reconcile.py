@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from uuid import UUID
 
 from django.db import transaction
 
@@ -17,7 +16,6 @@ from jit.elevation.states import GrantState
 from jit.kernel import db
 from jit.kernel.actor import CLOCK, Actor
 from jit.kernel.errors import Conflict, NotFound
-from jit.workflow.activate import LEASE
 
 log = logging.getLogger(__name__)
 
@@ -120,12 +118,3 @@ def _remove(orphan: Orphan, seen: Seen, *, actor: Actor) -> None:
         )
     with transaction.atomic():
         elevation.resolve_orphan(orphan=orphan, resolution="removed", actor=actor, now=db.now())
-
-
-def half_done(now: dt.datetime) -> list[UUID]:
-    """Return activations whose worker died: their lease is over and nobody finished them."""
-    return list(
-        Grant.objects.filter(
-            state=GrantState.ACTIVATING, lease_until__lte=now, lease_until__gt=now - 10 * LEASE
-        ).values_list("pk", flat=True)[:200]
-    )
