@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from uuid import UUID
 
 from approvals import operations, queries
 from jit.catalog.models import Role
@@ -12,6 +13,7 @@ from jit.identity.models import User
 from jit.kernel.actor import Actor
 from jit.kernel.errors import DomainError
 from jit.policy.ruling import StepSpec
+from jit.workflow.ports import ChainView
 
 
 class NobodyCanApprove(DomainError):
@@ -72,6 +74,9 @@ class Approvals:
 
     def cancel(self, *, request: ElevationRequest, actor: Actor, now: dt.datetime) -> None:
         operations.cancel_chain(request=request, actor=actor, now=now)
+
+    def describe(self, *, requests: Iterable[ElevationRequest]) -> dict[UUID, ChainView]:
+        return queries.describe(requests)
 
     def candidates(self, *, expressions: Sequence[str]) -> list[User]:
         return list(queries.people_of(expressions))

@@ -4,61 +4,133 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Q, QuerySet
 
-from approvals.models import Chain, Decision, Step
+from approvals.models import Decision, Step
 from approvals.states import StepState
 from jit.elevation import queries as elevation
 from jit.elevation.models import ElevationRequest
 from jit.elevation.states import RequestState
 from jit.identity.models import User
-
-_STEPS = Prefetch(
-    "steps",
-    Step.objects.order_by("position").prefetch_related(
-        Prefetch("decisions", Decision.objects.select_related("approver").order_by("decided_at"))
-    ),
-)
+from jit.workflow.ports import ChainView, DecisionView, StepView
 
 
-def chains_of(requests: Iterable[ElevationRequest]) -> dict[UUID, Chain]:
-    """Return the chains of these requests with steps and decisions, by request id."""
-    chains = Chain.objects.filter(request__in=[request.pk for request in requests])
-    return {chain.request_id: chain for chain in chains.prefetch_related(_STEPS)}
-
-
-def chain_of(request: ElevationRequest) -> Chain | None:
-    return chains_of([request]).get(request.pk)
+def _behind(expressions: Sequence[str]) -> Q:
+    split = [expression.partition(":") for expression in expressions]
+    names = [name for kind, _, name in split if kind == "user"]
+    slugs = [name for kind, _, name in split if kind == "group"]
+    return Q(username__in=names) | Q(memberships__group__slug__in=slugs)
 
 
 def people_of(expressions: Sequence[str]) -> QuerySet[User]:
     """Return the active people behind resolved expressions (`user:…`, `group:…`)."""
-    names = [name for kind, _, name in (e.partition(":") for e in expressions) if kind == "user"]
-    slugs = [name for kind, _, name in (e.partition(":") for e in expressions) if kind == "group"]
-    return (
+    people = User.objects.filter(is_active=True).filter(_behind(expressions))
+    return people.order_by("username").distinct()
+
+
+def names_behind(expressions: Iterable[str]) -> dict[str, list[tuple[str, UUID]]]:
+    """Return, for each resolved expression, the active (user name, person) behind it, in one
+    statement however many there are.
+    """
+    wanted = sorted(set(expressions))
+    found: dict[str, list[tuple[str, UUID]]] = {expression: [] for expression in wanted}
+    if not wanted:
+        return found
+    rows = (
         User.objects.filter(is_active=True)
-        .filter(Q(username__in=names) | Q(memberships__group__slug__in=slugs))
+        .filter(_behind(wanted))
         .order_by("username")
-        .distinct()
+        .values_list("username", "person_id", "memberships__group__slug")
+    )
+    for username, person, slug in rows:
+        for expression in (f"user:{username}", f"group:{slug}"):
+            if expression in found and (username, person) not in found[expression]:
+                found[expression].append((username, person))
+    return found
+
+
+def describe(requests: Iterable[ElevationRequest]) -> dict[UUID, ChainView]:
+    """Return the chains of these requests as people see them, in two statements."""
+    by_id = {request.pk: request for request in requests}
+    rows = list(
+        Step.objects.filter(chain__request__in=list(by_id))
+        .order_by("chain", "position", "decisions__decided_at", "decisions__id")
+        .values(
+            "id",
+            "position",
+            "state",
+            "any_of",
+            "resolved",
+            "quorum",
+            "opened_at",
+            "lapses_at",
+            "chain__request_id",
+            "chain__state",
+            "decisions__id",
+            "decisions__verdict",
+            "decisions__channel",
+            "decisions__comment",
+            "decisions__duration_seconds",
+            "decisions__decided_at",
+            "decisions__approver__username",
+        )
+    )
+    names = names_behind(expression for row in rows for expression in row["resolved"])
+    steps: dict[UUID, list[dict[str, Any]]] = {}
+    states: dict[UUID, str] = {}
+    for row in rows:
+        request_id = row["chain__request_id"]
+        states[request_id] = row["chain__state"]
+        of_chain = steps.setdefault(request_id, [])
+        if not of_chain or of_chain[-1]["id"] != row["id"]:
+            of_chain.append({**row, "decisions": []})
+        if row["decisions__id"] is not None:
+            of_chain[-1]["decisions"].append(_decision_view(row))
+    return {
+        request_id: ChainView(
+            state=states[request_id],
+            steps=tuple(
+                _step_view(step, names, by_id[request_id].requester.person_id) for step in of_chain
+            ),
+        )
+        for request_id, of_chain in steps.items()
+    }
+
+
+def _decision_view(row: dict[str, Any]) -> DecisionView:
+    return DecisionView(
+        approver=row["decisions__approver__username"],
+        verdict=row["decisions__verdict"],
+        channel=row["decisions__channel"],
+        comment=row["decisions__comment"],
+        duration_seconds=row["decisions__duration_seconds"],
+        decided_at=row["decisions__decided_at"],
     )
 
 
-def candidates_of(requests: Iterable[ElevationRequest]) -> dict[str, list[User]]:
-    """Return the people behind every expression that these requests' approvers name, in two
-    queries however many requests there are.
-    """
-    expressions = {expression for request in requests for expression in request.approvers}
-    found: dict[str, list[User]] = {expression: [] for expression in expressions}
-    users = people_of(sorted(expressions)).prefetch_related("memberships__group")
-    for user in users if expressions else ():
-        mine = [f"user:{user.username}"]
-        mine += [f"group:{membership.group.slug}" for membership in user.memberships.all()]
-        for expression in mine:
-            if expression in found:
-                found[expression].append(user)
-    return found
+def _step_view(
+    row: dict[str, Any], names: dict[str, list[tuple[str, UUID]]], requester: UUID
+) -> StepView:
+    candidates = {
+        username
+        for expression in row["resolved"]
+        for username, person in names[expression]
+        if person != requester
+    }
+    return StepView(
+        id=row["id"],
+        position=row["position"],
+        state=row["state"],
+        any_of=tuple(row["any_of"]),
+        quorum=row["quorum"],
+        candidates=tuple(sorted(candidates)),
+        decisions=tuple(row["decisions"]),
+        opened_at=row["opened_at"],
+        lapses_at=row["lapses_at"],
+    )
 
 
 def inbox(user: User) -> QuerySet[ElevationRequest]:

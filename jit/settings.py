@@ -287,4 +287,6 @@ DEFAULT_LAPSE = 3600
 """An unanswered request lapses after this unless its chain says otherwise."""
 TICKET_CLOSED_NOTICE = 300
 """How long before a ticket's closing ends its grants: the requester is told first."""
+CHANGE_FREEZE = env.flag("JIT_CHANGE_FREEZE")
+"""Whether a change freeze is on; policies read it as `request.change_freeze`."""
 METRICS_HOST = env.text("JIT_METRICS_HOST", "127.0.0.1")

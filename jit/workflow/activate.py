@@ -132,6 +132,7 @@ def _ask_again(grant: Grant, now: dt.datetime) -> int:
             starts_at=None,
             extends=False,
             break_glass=False,
+            channel=request.channel,
             now=now,
         ),
         now=now,

@@ -78,7 +78,8 @@ def use(
         )
     if promise_ticket and not ask.ticket.strip():
         ask = _with_ticket(ask, PROMISED)
-    assessment = _assess(requester=requester, ask=ask, promised=ask.ticket == PROMISED, now=now)
+    promised = ask.ticket == PROMISED
+    assessment = _assess(requester=requester, ask=ask, promised=promised, actor=actor, now=now)
     offer = assessment.ruling.break_glass
     if not offer.allowed or assessment.ruling.outcome in {Outcome.ERROR, Outcome.DENIED}:
         refusal = BreakGlassNotAllowed(
@@ -106,12 +107,17 @@ def _with_ticket(ask: submit.Ask, reference: str) -> submit.Ask:
 
 
 def _assess(
-    *, requester: User, ask: submit.Ask, promised: bool, now: dt.datetime
+    *, requester: User, ask: submit.Ask, promised: bool, actor: Actor, now: dt.datetime
 ) -> submit.Assessment:
     if ask.starts_at is not None or ask.extends is not None:
         raise InvalidInput("A break-glass starts now and extends nothing.")
     return submit.assess(
-        requester=requester, ask=ask, now=now, break_glass=True, look_up_ticket=not promised
+        requester=requester,
+        ask=ask,
+        now=now,
+        channel=actor.channel,
+        break_glass=True,
+        look_up_ticket=not promised,
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from jit.catalog.models import Role
+from django.conf import settings
+
+from jit.catalog.models import Role, Target
 from jit.identity import queries as identity
 from jit.identity.models import User
 from jit.policy import facts as policy_facts
@@ -15,9 +17,11 @@ from jit.tickets.adapters.base import TicketSnapshot
 def user_facts(user: User) -> dict[str, Any]:
     return {
         "id": user.username,
+        "name": user.display_name,
         "groups": sorted(identity.groups_of(user)),
         "on_call_for": [],
-        "manager": user.manager.username if user.manager_id and user.manager else "",
+        "manager": user.manager.username if user.manager else "",
+        "attributes": user.attributes,
     }
 
 
@@ -25,14 +29,32 @@ def role_facts(role: Role) -> dict[str, Any]:
     return {
         "slug": role.slug,
         "name": role.name,
-        "team": role.target.team,
-        "kind": role.target.kind,
-        "env": role.target.env,
         "risk": role.risk,
-        "target": role.target.slug,
+        "owner_group": role.owner_group.slug,
         "tags": role.tags,
-        "max_duration_seconds": role.max_duration_seconds,
+        "max_duration": role.max_duration_seconds,
     }
+
+
+def target_facts(target: Target) -> dict[str, Any]:
+    return {
+        "slug": target.slug,
+        "name": target.name,
+        "kind": target.kind,
+        "env": target.env,
+        "team": target.team,
+    }
+
+
+def ticket_facts(ticket: TicketSnapshot | None, requester: User) -> dict[str, Any] | None:
+    """Return the ticket as policy reads it. Where the ticket system names its assignee by
+    e-mail, the requester's own address stands for the requester.
+    """
+    if ticket is None:
+        return None
+    mine = ticket.assignee is not None and ticket.assignee.lower() == requester.email.lower() != ""
+    assignee = requester.username if mine else ticket.assignee
+    return {**ticket.as_json(), "known": True, "assignee": assignee}
 
 
 def of(
@@ -45,6 +67,7 @@ def of(
     starts_at: dt.datetime | None,
     extends: bool,
     break_glass: bool,
+    channel: str,
     now: dt.datetime,
 ) -> policy_facts.Facts:
     """Return the facts of one ask, in plain values; whatever is unknown keeps the policy's
@@ -52,19 +75,21 @@ def of(
     """
     factor_at = requester.second_factor_at
     request: dict[str, Any] = {
-        "duration_seconds": ask_seconds,
+        "duration": ask_seconds,
         "justification_length": len(justification),
+        "channel": channel,
         "extends": extends,
         "break_glass": break_glass,
-        "starts_in_seconds": max(int((starts_at - now).total_seconds()), 0) if starts_at else 0,
-        "hour": now.hour,
-        "weekday": now.isoweekday(),
+        "starts_in": max(int((starts_at - now).total_seconds()), 0) if starts_at else 0,
+        "change_freeze": settings.CHANGE_FREEZE,
     }
     if factor_at is not None:
         request["second_factor_age"] = max(int((now - factor_at).total_seconds()), 0)
     return policy_facts.build(
         user=user_facts(requester),
         role=role_facts(role),
-        ticket=ticket.as_json() if ticket else None,
+        target=target_facts(role.target),
+        ticket=ticket_facts(ticket, requester),
         request=request,
+        now=now,
     )

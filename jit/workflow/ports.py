@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, cast
+from uuid import UUID
 
 from jit.catalog.models import Role
 from jit.elevation.models import ElevationRequest, Grant
@@ -12,6 +14,41 @@ from jit.identity.models import User
 from jit.kernel import backends
 from jit.kernel.actor import Actor
 from jit.policy.ruling import StepSpec
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionView:
+    """One decision as people see it; `duration_seconds` where the approver made it shorter."""
+
+    approver: str
+    verdict: str
+    channel: str
+    comment: str
+    duration_seconds: int | None
+    decided_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One rung as people see it. `candidates` are the user names that may answer now, the
+    requester not among them.
+    """
+
+    id: UUID
+    position: int
+    state: str
+    any_of: tuple[str, ...]
+    quorum: int
+    candidates: tuple[str, ...]
+    decisions: tuple[DecisionView, ...]
+    opened_at: dt.datetime | None
+    lapses_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainView:
+    state: str
+    steps: tuple[StepView, ...]
 
 
 class ApprovalsPort(Protocol):
@@ -44,6 +81,11 @@ class ApprovalsPort(Protocol):
 
     def cancel(self, *, request: ElevationRequest, actor: Actor, now: dt.datetime) -> None:
         """Close the request's chain, if it has an open one, in the caller's transaction."""
+
+    def describe(self, *, requests: Iterable[ElevationRequest]) -> dict[UUID, ChainView]:
+        """Return the chains of these requests by request id, in two statements however many
+        there are; a request that asked nobody has none.
+        """
 
     def candidates(self, *, expressions: Sequence[str]) -> list[User]:
         """Return the active people behind resolved expressions."""

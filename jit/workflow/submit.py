@@ -139,6 +139,7 @@ def assess(
     requester: User,
     ask: Ask,
     now: dt.datetime,
+    channel: str,
     break_glass: bool = False,
     look_up_ticket: bool = True,
 ) -> Assessment:
@@ -170,6 +171,7 @@ def assess(
             starts_at=ask.starts_at,
             extends=extends is not None,
             break_glass=break_glass,
+            channel=channel,
             now=now,
         ),
         now=now,
@@ -270,7 +272,7 @@ def submit(
     known = queries.by_idempotency_key(requester, idempotency_key)
     if known is not None:
         return known, False
-    assessment = assess(requester=requester, ask=ask, now=now)
+    assessment = assess(requester=requester, ask=ask, channel=actor.channel, now=now)
     try:
         refuse_unless_offered(assessment, requester=requester)
         resolved = resolve(assessment, requester=requester)
