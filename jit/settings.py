@@ -277,6 +277,9 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 LOGGING_CONFIG = None
 LOGGING_AS_JSON = env.flag("JIT_LOG_JSON", default=not DEBUG)
+LOG_LEVEL = env.text("JIT_LOG_LEVEL", "INFO").upper()
+PROCESS = env.text("JIT_PROCESS", "jit")
+"""What this process is (`web`, `worker`, `beat`): in its log lines and database connections."""
 
 # --- Promises, in seconds --------------------------------------------------------------
 STUCK_AFTER = 60
