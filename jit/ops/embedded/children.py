@@ -91,9 +91,62 @@ class Child:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
+    def run_to_end(self, *, seconds: float = 300) -> None:
+        """Start the process and wait for it; raises DidNotStart if it fails or is too slow."""
+        self.start()
+        self.wait_to_end(seconds=seconds)
+
+    def wait_to_end(self, *, seconds: float = 300) -> None:
+        """Wait for a process that ends by itself; raises DidNotStart if it fails."""
+        if self.process is None:
+            return
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            slow = f"{self.name} took over {seconds:.0f} s:\n{self.last_words()}"
+            raise DidNotStart(slow) from None
+        if code:
+            raise DidNotStart(f"{self.name} failed:\n{self.last_words(lines=40)}")
+
     def last_words(self, *, lines: int = 15) -> str:
         try:
             text = self.log.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return "(no output)"
         return "\n".join(text.splitlines()[-lines:])
+
+
+def identity(pid: int) -> str | None:
+    """Return what tells the process `pid` from a later one with its number; None if it is gone."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        if stat.parent.parent.joinpath("self").exists():
+            fields = stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+            return None if fields[0] == "Z" else fields[19]  # starttime, see proc(5)
+        asked = subprocess.run(
+            ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+    except (OSError, IndexError):
+        return None
+    return asked.stdout.strip() or None
+
+
+def stop_by_pid(pid: int, known: str, *, seconds: float = 8) -> bool:
+    """Stop the process group of `pid` if it still is the process `known`; return whether it was.
+
+    For children of a supervisor that was killed: they are not ours to wait for.
+    """
+    if identity(pid) != known:
+        return False
+    until = time.monotonic() + seconds
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if number == signal.SIGTERM:
+                os.kill(pid, number)
+            else:
+                os.killpg(pid, number)
+        while identity(pid) == known and time.monotonic() < until:
+            time.sleep(0.05)
+        until += 2
+    return True

@@ -83,7 +83,9 @@ def _root_folder(runner: Account) -> Path:
     for parent in _ROOT_HOMES:
         folder = parent / _FOLDER
         try:
-            folder.mkdir(mode=0o755, exist_ok=True)
+            if not folder.exists():
+                folder.mkdir()
+                folder.chmod(0o755)  # Whatever the umask: the account must pass through.
             seen = folder.lstat()
             if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != 0 or seen.st_mode & 0o022:
                 continue  # Somebody else's folder by that name: never trust it.

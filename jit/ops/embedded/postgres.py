@@ -115,24 +115,26 @@ class Cluster:
     def start(self) -> None:
         """Make the cluster if need be, start it, and return once it takes connections.
 
-        Raises DidNotStart. The port of the last start is used again if it is free.
+        Raises DidNotStart. It takes the port of the last start of its folder if that is free,
+        else any; once started, always the same one: its clients know it.
         """
         self.create()
         if (self.folder / "postmaster.pid").exists():
             self._stop_leftover()
-        for attempt in range(3):
-            self.port = ground.free_port(self._last_port() if attempt == 0 else 0)
-            self._child = self._process()
+        for attempts_left in (2, 1, 0):
+            port = self.port or ground.free_port(self._last_port())
+            self._child = self._process(port)
             self._child.start()
             try:
                 self._child.wait_until(self._is_ready)
             except DidNotStart:
                 self._child.stop()
-                if attempt == 2 or "Address already in use" not in self._child.last_words():  # noqa: PLR2004 -- the last of three
+                if not attempts_left or self.port:
                     raise
             else:
-                break
-        self._remember_port()
+                self.port = port
+                self._port_file().write_text(str(port), encoding="ascii")
+                return
 
     def ask_to_stop(self) -> None:
         if self._child:
@@ -189,8 +191,8 @@ class Cluster:
             return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         return ["--locale=C"]
 
-    def _process(self) -> Child:
-        settings = {**_SETTINGS, **self.settings, "port": str(self.port)}
+    def _process(self, port: int) -> Child:
+        settings = {**_SETTINGS, **self.settings, "port": str(port)}
         if not self.lasting:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -227,9 +229,6 @@ class Cluster:
             return int(self._port_file().read_text(encoding="ascii"))
         except (OSError, ValueError):
             return 0
-
-    def _remember_port(self) -> None:
-        self._port_file().write_text(str(self.port), encoding="ascii")
 
     def destroy(self) -> None:
         """Stop the server and remove its data."""

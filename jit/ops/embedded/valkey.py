@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import socket
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from jit.ops.embedded import ground
@@ -47,19 +47,23 @@ class Valkey:
     def url(self, *, database: int = 0) -> str:
         return f"redis://:{self.password}@{self.host}:{self.port}/{database}"
 
-    def start(self, *, port: int = 0) -> None:
-        """Start the server on `port` or a free one; return once it answers."""
-        for attempt in range(3):
-            self.port = ground.free_port(port if attempt == 0 else 0)
-            self._child = self._process()
+    def start(self) -> None:
+        """Start the server and return once it answers; raises DidNotStart.
+
+        It takes a free port, and the same one when it is started again: its clients know it.
+        """
+        for attempts_left in (2, 1, 0):
+            port = self.port or ground.free_port()
+            self._child = self._process(port)
             self._child.start()
             try:
-                self._child.wait_until(self.answers, seconds=20)
+                self._child.wait_until(partial(self._answers, port), seconds=20)
             except DidNotStart:
                 self._child.stop()
-                if attempt == 2:  # noqa: PLR2004 -- the last of three
+                if not attempts_left or self.port:
                     raise
             else:
+                self.port = port
                 return
 
     def stop(self, *, seconds: float = 10) -> None:
@@ -73,10 +77,10 @@ class Valkey:
     def running(self) -> bool:
         return self._child is not None and self._child.running()
 
-    def answers(self) -> bool:
+    def _answers(self, port: int) -> bool:
         """Return whether the server takes our password and a PING."""
         try:
-            with socket.create_connection((self.host, self.port), timeout=1) as wire:
+            with socket.create_connection((self.host, port), timeout=1) as wire:
                 wire.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
                 said = b""
                 while said.count(b"\r\n") < 2:  # noqa: PLR2004 -- two commands, two lines
@@ -88,9 +92,9 @@ class Valkey:
             return False
         return said == b"+OK\r\n+PONG\r\n"
 
-    def _process(self) -> Child:
+    def _process(self, port: int) -> Child:
         settings = {
-            "port": self.port,
+            "port": port,
             "bind": self.host,
             "requirepass": self.password,
             "dir": f'"{self.folder}"',
