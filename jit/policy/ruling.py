@@ -12,6 +12,9 @@ Record = Literal["required", "best_effort", "none"]
 OnTicketClosed = Literal["revoke", "warn", "ignore"]
 OnTicketUnreachable = Literal["refuse", "extra_step"]
 
+GUARDRAIL = "deny_when"
+"""The `part` of a guardrail's clause in the trace."""
+
 
 class Outcome(StrEnum):
     AUTO = "auto"
@@ -82,18 +85,6 @@ class Clause:
 
 
 @dataclass(frozen=True, slots=True)
-class GuardrailHit:
-    """A guardrail that refused, and its sentence."""
-
-    id: str
-    message: str
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> GuardrailHit:
-        return cls(**stored)
-
-
-@dataclass(frozen=True, slots=True)
 class Alternative:
     """A further rule that would have admitted the request."""
 
@@ -143,7 +134,7 @@ class Shadow:
 
     outcome: Outcome
     rule: str | None
-    guardrails: tuple[GuardrailHit, ...]
+    guardrails: tuple[str, ...]
     max_duration_seconds: int
     chain: tuple[StepSpec, ...]
     differs_in: tuple[str, ...]
@@ -154,7 +145,7 @@ class Shadow:
             **{
                 **stored,
                 "outcome": Outcome(stored["outcome"]),
-                "guardrails": tuple(GuardrailHit.from_json(g) for g in stored["guardrails"]),
+                "guardrails": tuple(stored["guardrails"]),
                 "chain": tuple(StepSpec.from_json(step) for step in stored["chain"]),
                 "differs_in": tuple(stored["differs_in"]),
             }
@@ -164,13 +155,14 @@ class Shadow:
 @dataclass(frozen=True, slots=True)
 class Ruling:
     """What policy says. Where `outcome` does not admit, `rule` is None, `chain` is empty and
-    `max_duration_seconds` is 0. `errors` names the clauses that could not be evaluated.
+    `max_duration_seconds` is 0. `guardrails` holds the ids of all that refused; their
+    sentences stand in the trace. `errors` names the clauses that could not be evaluated.
     `facts` is `Facts.as_json()`.
     """
 
     outcome: Outcome
     rule: str | None = None
-    guardrails: tuple[GuardrailHit, ...] = ()
+    guardrails: tuple[str, ...] = ()
     max_duration_seconds: int = 0
     chain: tuple[StepSpec, ...] = ()
     obligations: Obligations = Obligations()
@@ -190,7 +182,11 @@ class Ruling:
         if self.outcome.admits:
             return ()
         if self.outcome is Outcome.DENIED:
-            return tuple(hit.message for hit in self.guardrails)
+            return tuple(
+                clause.message
+                for clause in self.trace
+                if clause.part == GUARDRAIL and clause.passed is not True
+            )
         if self.outcome is Outcome.ERROR:
             return ("Policy could not be evaluated, so it refuses. The operators are told.",)
         return _nearest_rule(self.trace) or ("No rule of the policy covers this role for you.",)
@@ -200,7 +196,7 @@ class Ruling:
         return {
             "outcome": self.outcome.value,
             "rule": self.rule,
-            "guardrails": [asdict(hit) for hit in self.guardrails],
+            "guardrails": list(self.guardrails),
             "max_duration_seconds": self.max_duration_seconds,
             "chain": [_step(step) for step in self.chain],
             "obligations": asdict(self.obligations),
@@ -220,7 +216,7 @@ class Ruling:
             else {
                 **asdict(self.shadow),
                 "outcome": self.shadow.outcome.value,
-                "guardrails": [asdict(hit) for hit in self.shadow.guardrails],
+                "guardrails": list(self.shadow.guardrails),
                 "chain": [_step(step) for step in self.shadow.chain],
                 "differs_in": list(self.shadow.differs_in),
             },
@@ -240,7 +236,7 @@ class Ruling:
         return cls(
             outcome=Outcome(stored["outcome"]),
             rule=stored["rule"],
-            guardrails=tuple(GuardrailHit.from_json(hit) for hit in stored["guardrails"]),
+            guardrails=tuple(stored["guardrails"]),
             max_duration_seconds=stored["max_duration_seconds"],
             chain=tuple(StepSpec.from_json(step) for step in stored["chain"]),
             obligations=Obligations.from_json(stored["obligations"]),
@@ -271,7 +267,7 @@ def _nearest_rule(trace: tuple[Clause, ...]) -> tuple[str, ...]:
     """
     by_rule: dict[str, list[Clause]] = {}
     for clause in trace:
-        if clause.part != "deny_when":
+        if clause.part != GUARDRAIL and not clause.part.startswith("break_glass"):
             by_rule.setdefault(clause.rule, []).append(clause)
     best: tuple[tuple[bool, int], tuple[str, ...]] | None = None
     for clauses in by_rule.values():
