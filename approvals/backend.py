@@ -31,7 +31,9 @@ class Approvals:
         same_person_may_repeat: bool,
     ) -> list[list[str]]:
         resolved = [
-            _expand(spec.any_of, requester=requester, role=role, ticket_assignee=ticket_assignee)
+            self.expand(
+                any_of=spec.any_of, requester=requester, role=role, ticket_assignee=ticket_assignee
+            )
             for spec in chain
         ]
         people = [
@@ -52,6 +54,25 @@ class Approvals:
                 f"person counts once. Ask the owner of {role.slug} ({role.owner_group.slug})."
             )
         return resolved
+
+    def expand(
+        self, *, any_of: Sequence[str], requester: User, role: Role, ticket_assignee: str | None
+    ) -> list[str]:
+        """Return the expressions with the relative ones made absolute. Those that name nobody
+        (no manager, an unassigned ticket, an on-call system not connected) fall away: they
+        never turn into a yes.
+        """
+        absolute: list[str] = []
+        for expression in any_of:
+            if expression == "role-owner":
+                absolute.append(f"group:{role.owner_group.slug}")
+            elif expression == "manager":
+                absolute += [f"user:{requester.manager.username}"] if requester.manager else []
+            elif expression == "ticket-assignee":
+                absolute += [f"user:{ticket_assignee}"] if ticket_assignee else []
+            elif not expression.startswith("oncall:"):
+                absolute.append(expression)
+        return list(dict.fromkeys(absolute))
 
     def open(
         self,
@@ -80,26 +101,6 @@ class Approvals:
 
     def candidates(self, *, expressions: Sequence[str]) -> list[User]:
         return list(queries.people_of(expressions))
-
-
-def _expand(
-    any_of: Sequence[str], *, requester: User, role: Role, ticket_assignee: str | None
-) -> list[str]:
-    """Return the step's expressions with the relative ones made absolute. Those that name
-    nobody (no manager, an unassigned ticket, an on-call system not connected) fall away: they
-    never turn into a yes.
-    """
-    absolute: list[str] = []
-    for expression in any_of:
-        if expression == "role-owner":
-            absolute.append(f"group:{role.owner_group.slug}")
-        elif expression == "manager":
-            absolute += [f"user:{requester.manager.username}"] if requester.manager else []
-        elif expression == "ticket-assignee":
-            absolute += [f"user:{ticket_assignee}"] if ticket_assignee else []
-        elif not expression.startswith("oncall:"):
-            absolute.append(expression)
-    return sorted(set(absolute), key=absolute.index)
 
 
 def _distinct_people(people: Sequence[set[object]], quorums: Sequence[int]) -> bool:

@@ -17,6 +17,7 @@ from jit.elevation import queries as elevation
 from jit.elevation.models import ElevationRequest
 from jit.elevation.states import RequestState
 from jit.identity.models import User
+from jit.identity.step_up import StepUpRequired
 from jit.kernel.actor import Actor, Channel
 from jit.kernel.errors import Conflict, DomainError, NotAllowed
 from jit.policy.ruling import StepSpec
@@ -30,10 +31,6 @@ class NothingToDecide(Conflict):
 
 class ChannelTooWeak(NotAllowed):
     """The policy wants this decision through a stronger channel."""
-
-
-class StepUpRequired(NotAllowed):
-    """The policy wants a second factor given for this very decision."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def problem(exc: Exception, context: dict[str, Any]) -> Response | None:
             title=exc.title,
             reference=reference,
         )
-        return _answer(body, {"Retry-After": "5"} if exc.status == 503 else {})  # noqa: PLR2004 -- RFC 9110
+        return _answer(body, _headers(exc))
     if isinstance(exc, Http404):
         exc = exceptions.NotFound("There is nothing here.")
     if isinstance(exc, PermissionDenied):
@@ -86,11 +86,16 @@ def _answer(body: dict[str, Any], headers: dict[str, str]) -> Response:
     )
 
 
-def _headers(exc: exceptions.APIException) -> dict[str, str]:
+def _headers(exc: Exception) -> dict[str, str]:
     headers = {}
-    if getattr(exc, "auth_header", None):
-        headers["WWW-Authenticate"] = exc.auth_header
-    if getattr(exc, "wait", None):
+    if isinstance(exc, DomainError):
+        if seconds := exc.extra.get("retry_after_seconds"):
+            headers["Retry-After"] = str(seconds)
+        elif exc.status == status.HTTP_503_SERVICE_UNAVAILABLE:
+            headers["Retry-After"] = "5"
+    if challenge := getattr(exc, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if isinstance(exc, exceptions.Throttled) and exc.wait:
         headers["Retry-After"] = str(int(exc.wait) + 1)
     return headers
 

@@ -61,13 +61,28 @@ def newest_first[Row: Model](
     rows: QuerySet[Row], *, cursor: str | None, limit: str | None, field: str = "created_at"
 ) -> Page[Row]:
     """Return one page of `rows`, newest first by (`field`, id)."""
+    return _page(rows, field=field, cursor=cursor, limit=limit, down=True)
+
+
+def soonest_first[Row: Model](
+    rows: QuerySet[Row], *, cursor: str | None, limit: str | None, field: str
+) -> Page[Row]:
+    """Return one page of `rows`, the soonest first by (`field`, id)."""
+    return _page(rows, field=field, cursor=cursor, limit=limit, down=False)
+
+
+def _page[Row: Model](
+    rows: QuerySet[Row], *, field: str, cursor: str | None, limit: str | None, down: bool
+) -> Page[Row]:
     size = limit_of(limit)
+    beyond, sign = ("lt", "-") if down else ("gt", "")
     if cursor:
         at, key = _place(cursor)
         rows = rows.filter(
-            Q(**{f"{field}__lt": at}) | Q(**{field: at, "pk__lt": key}), **{f"{field}__lte": at}
+            Q(**{f"{field}__{beyond}": at}) | Q(**{field: at, f"pk__{beyond}": key}),
+            **{f"{field}__{beyond}e": at},
         )
-    found = list(rows.order_by(f"-{field}", "-pk")[: size + 1])
+    found = list(rows.order_by(f"{sign}{field}", f"{sign}pk")[: size + 1])
     more = len(found) > size
     found = found[:size]
     return Page(

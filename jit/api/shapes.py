@@ -106,7 +106,7 @@ class RulingOut(Shape):
         choices=["auto", "needs_approval", "not_eligible", "denied", "error"]
     )
     rule = serializers.CharField(allow_blank=True, allow_null=True)
-    guardrails = serializers.ListField(child=serializers.CharField())
+    guardrails = serializers.ListField(child=serializers.DictField())
     max_duration_seconds = serializers.IntegerField()
     trace = ClauseOut(many=True)
     obligations = serializers.DictField()
@@ -120,6 +120,7 @@ class PreviewOut(RulingOut):
 
     ticket = TicketOut(allow_null=True)
     who = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
+    break_glass = serializers.DictField()
     problem = ProblemOut(allow_null=True)
 
 

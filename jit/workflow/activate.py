@@ -140,9 +140,8 @@ def _ask_again(grant: Grant, now: dt.datetime) -> int:
     if ruling.outcome is Outcome.ERROR:
         raise NotYet("the policy, which fails to evaluate; the operators are told")
     if ticket is not None and ruling.outcome in {Outcome.DENIED, Outcome.NOT_ELIGIBLE}:
-        missing = [clause.message for clause in ruling.trace if clause.passed is False]
         raise NoLongerEligible(
-            EndReason.POLICY, "The policy in force says no: " + " ".join(missing)[:900]
+            EndReason.POLICY, "The policy in force says no: " + " ".join(ruling.missing)[:900]
         )
     max_age = ruling.obligations.mfa_max_age_seconds
     factor_at = user.second_factor_at

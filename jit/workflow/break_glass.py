@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -13,6 +14,7 @@ from jit.elevation import queries
 from jit.elevation.models import AfterReview, ElevationRequest
 from jit.elevation.states import ReviewState
 from jit.identity.models import User
+from jit.identity.step_up import StepUpRequired
 from jit.kernel import db
 from jit.kernel.actor import CLOCK, Actor
 from jit.kernel.errors import Conflict, DomainError, InvalidInput, NotAllowed
@@ -27,10 +29,6 @@ FRESH = dt.timedelta(minutes=5)
 
 class BreakGlassNotAllowed(NotAllowed):
     """The policy gives this person no break-glass for this role."""
-
-
-class StepUpRequired(NotAllowed):
-    """Breaking the glass takes a second factor given just now."""
 
 
 class ReviewOwed(Conflict):
@@ -83,8 +81,8 @@ def use(
     offer = assessment.ruling.break_glass
     if not offer.allowed or assessment.ruling.outcome in {Outcome.ERROR, Outcome.DENIED}:
         refusal = BreakGlassNotAllowed(
-            f"The policy allows {requester.username} no break-glass for {assessment.role.slug}; "
-            "ask for it in the usual way."
+            f"{offer.message} Ask for {assessment.role.slug} in the usual way.",
+            extra={"ruling": submit.public(assessment.ruling)},
         )
         submit.record_refusal(assessment, refusal=refusal, actor=actor, now=now)
         raise refusal
@@ -124,9 +122,10 @@ def _assess(
 def _elevate(
     *, requester: User, assessment: submit.Assessment, actor: Actor, now: dt.datetime
 ) -> ElevationRequest:
-    role, ruling, ask = assessment.role, assessment.ruling, assessment.ask
+    role, ask = assessment.role, assessment.ask
+    ruling = replace(assessment.ruling, obligations=assessment.ruling.break_glass.obligations)
     submit.refuse_duplicate(requester, role)
-    skipped = submit.approvers_or_owner(assessment, requester=requester)
+    skipped = submit.skipped_by(assessment, requester=requester)
     ticket = (
         assessment.ticket.as_json()
         if assessment.ticket

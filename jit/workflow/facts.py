@@ -46,15 +46,8 @@ def target_facts(target: Target) -> dict[str, Any]:
     }
 
 
-def ticket_facts(ticket: TicketSnapshot | None, requester: User) -> dict[str, Any] | None:
-    """Return the ticket as policy reads it. Where the ticket system names its assignee by
-    e-mail, the requester's own address stands for the requester.
-    """
-    if ticket is None:
-        return None
-    mine = ticket.assignee is not None and ticket.assignee.lower() == requester.email.lower() != ""
-    assignee = requester.username if mine else ticket.assignee
-    return {**ticket.as_json(), "known": True, "assignee": assignee}
+def ticket_facts(ticket: TicketSnapshot | None) -> dict[str, Any] | None:
+    return {**ticket.as_json(), "known": True} if ticket else None
 
 
 def of(
@@ -89,7 +82,7 @@ def of(
         user=user_facts(requester),
         role=role_facts(role),
         target=target_facts(role.target),
-        ticket=ticket_facts(ticket, requester),
+        ticket=ticket_facts(ticket),
         request=request,
         now=now,
     )

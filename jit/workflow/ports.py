@@ -67,6 +67,13 @@ class ApprovalsPort(Protocol):
         could answer.
         """
 
+    def expand(
+        self, *, any_of: Sequence[str], requester: User, role: Role, ticket_assignee: str | None
+    ) -> list[str]:
+        """Return approver expressions with the relative ones made absolute; those that name
+        nobody fall away.
+        """
+
     def open(
         self,
         *,

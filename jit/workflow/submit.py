@@ -19,8 +19,9 @@ from jit.elevation import queries
 from jit.elevation.models import LONGEST_JUSTIFICATION, ElevationRequest, Grant
 from jit.elevation.states import GrantState
 from jit.identity.models import User
+from jit.identity.step_up import StepUpRequired
 from jit.kernel.actor import Actor
-from jit.kernel.errors import DomainError, InvalidInput, NotAllowed
+from jit.kernel.errors import DomainError, InvalidInput
 from jit.policy import operations as policy
 from jit.policy.ruling import Outcome, Ruling, StepSpec
 from jit.tickets import queries as tickets
@@ -64,10 +65,6 @@ class AlreadyElevated(DomainError):
     """The person holds a live grant of this role."""
 
     status = 409
-
-
-class StepUpNeeded(NotAllowed):
-    """Policy wants a fresh second factor of the requester."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,35 +189,21 @@ def _without_ticket(ruling: Ruling, unavailable: TicketSystemUnavailable) -> Rul
     """Return the ruling for a ticket nobody could check: with the extra step that policy
     demands for it, or the system's failure as the answer. Never a quiet pass.
     """
-    admitted = ruling.outcome in {Outcome.AUTO, Outcome.NEEDS_APPROVAL}
-    if not admitted or ruling.obligations.on_ticket_unreachable != "extra_step":
+    if not ruling.outcome.admits or ruling.obligations.on_ticket_unreachable != "extra_step":
         raise unavailable
     extra = StepSpec(any_of=("role-owner",))
     return replace(ruling, outcome=Outcome.NEEDS_APPROVAL, chain=(*ruling.chain, extra))
 
 
-def refuse_unless_offered(assessment: Assessment, *, requester: User) -> None:
+def refuse_unless_offered(assessment: Assessment) -> None:
     """Raise the refusal that the ruling amounts to, or return None when it makes an offer."""
     ruling = assessment.ruling
     extra = {"ruling": public(ruling)}
-    if ruling.outcome is Outcome.ERROR:
-        raise PolicyFailed(
-            "The policy could not be evaluated, so nothing is granted. The operators are told; "
-            "try again later.",
-            extra=extra,
+    if not ruling.outcome.admits:
+        refusal = {Outcome.ERROR: PolicyFailed, Outcome.DENIED: DeniedByPolicy}.get(
+            ruling.outcome, NotEligible
         )
-    if ruling.outcome is Outcome.DENIED:
-        hits = [clause.message for clause in ruling.trace if clause.rule in ruling.guardrails]
-        raise DeniedByPolicy(
-            " ".join(dict.fromkeys(hits)) or "A guardrail forbids it.", extra=extra
-        )
-    if ruling.outcome is Outcome.NOT_ELIGIBLE:
-        missing = [clause.message for clause in ruling.trace if clause.passed is False]
-        raise NotEligible(
-            " ".join(dict.fromkeys(missing))
-            or f"No rule of the policy offers {assessment.role.slug} to {requester.username}.",
-            extra=extra,
-        )
+        raise refusal(" ".join(dict.fromkeys(ruling.missing)), extra=extra)
     if assessment.ask.duration_seconds > ruling.max_duration_seconds:
         raise DurationTooLong(
             f"At most {ruling.max_duration_seconds} seconds are allowed here: ask for no more.",
@@ -239,7 +222,7 @@ def _require_fresh_second_factor(assessment: Assessment) -> None:
         return
     age = assessment.ruling.facts.get("request", {}).get("second_factor_age")
     if age is None or age > max_age:
-        raise StepUpNeeded(
+        raise StepUpRequired(
             f"This role wants a second factor given in the last {max_age // 60} minutes: "
             "enter your current code on your account page, then ask again."
         )
@@ -266,7 +249,7 @@ def submit(
     the request it made before.
 
     Raises every refusal of `assess`, and NotEligible, DeniedByPolicy, PolicyFailed,
-    DurationTooLong, NobodyCanApprove, AlreadyPending, AlreadyElevated, StepUpNeeded; none of
+    DurationTooLong, NobodyCanApprove, AlreadyPending, AlreadyElevated, StepUpRequired; none of
     them leaves a request behind.
     """
     known = queries.by_idempotency_key(requester, idempotency_key)
@@ -274,7 +257,7 @@ def submit(
         return known, False
     assessment = assess(requester=requester, ask=ask, channel=actor.channel, now=now)
     try:
-        refuse_unless_offered(assessment, requester=requester)
+        refuse_unless_offered(assessment)
         resolved = resolve(assessment, requester=requester)
     except DomainError as refusal:
         record_refusal(assessment, refusal=refusal, actor=actor, now=now)
@@ -304,16 +287,19 @@ def resolve(assessment: Assessment, *, requester: User) -> list[list[str]]:
     )
 
 
-def approvers_or_owner(assessment: Assessment, *, requester: User) -> list[str]:
-    """Return everybody whose voice a break-glass skips: the chain's approvers, or the role's
-    owner where the chain is empty or has nobody.
+def skipped_by(assessment: Assessment, *, requester: User) -> list[str]:
+    """Return everybody whose voice a break-glass skips, and who reviews it: the approvers of
+    its chain and the policy's reviewers, or the role's owners where that names nobody.
     """
-    owner = f"group:{assessment.role.owner_group.slug}"
-    try:
-        steps = resolve(assessment, requester=requester)
-    except DomainError:
-        steps = []
-    return list(dict.fromkeys([*(e for step in steps for e in step), owner]))
+    offer = assessment.ruling.break_glass
+    expressions = [*(e for step in offer.chain for e in step.any_of), *offer.reviewers]
+    found = approvals().expand(
+        any_of=expressions,
+        requester=requester,
+        role=assessment.role,
+        ticket_assignee=assessment.ticket.assignee if assessment.ticket else None,
+    )
+    return list(dict.fromkeys([*found, f"group:{assessment.role.owner_group.slug}"]))
 
 
 def record_refusal(
@@ -334,7 +320,7 @@ def record_refusal(
                 "ticket": assessment.ask.ticket[:200],
                 "duration_seconds": assessment.ask.duration_seconds,
                 "rule": ruling.rule,
-                "guardrails": list(ruling.guardrails),
+                "guardrails": [hit.id for hit in ruling.guardrails],
                 "bundle_digest": ruling.bundle_digest,
                 "facts": ruling.facts,
             },
