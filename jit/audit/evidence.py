@@ -1,0 +1,50 @@
+"""What proves one request: its events, each with its way to a signed checkpoint."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import uuid
+from typing import Any
+
+from jit.audit import proving, queries
+from jit.audit.proving import NotSealedYet, StoredTree
+from jit.audit.verifier import EVIDENCE
+from jit.kernel import clock
+
+
+def evidence_of_request(request_id: uuid.UUID, *, now: dt.datetime) -> dict[str, Any]:
+    """Return the pack of one request, ready for `json.dumps`; `verifier.py` checks it offline.
+
+    `events` are the sealed ones in the order of the log, each as the exact text that was sealed
+    with its index and inclusion proof; `not_sealed_yet` counts those the sealer has yet to
+    reach. Other keys may be added beside these: the verifier reads over them. Raises
+    NotSealedYet when nothing is sealed.
+    """
+    checkpoint = proving.latest_checkpoint()
+    if checkpoint is None:
+        raise NotSealedYet("Nothing is sealed yet. Try again in a few seconds.")
+    tree, entries, waiting = StoredTree(), [], 0
+    for event in queries.timeline_of_request(request_id):
+        try:
+            proof = proving.prove(seq=event.seq, checkpoint=checkpoint, tree=tree)
+        except NotSealedYet:
+            waiting += 1
+            continue
+        entries.append(
+            {
+                "index": proof.index,
+                "event": bytes(event.body).decode(),
+                "proof": [base64.b64encode(step).decode() for step in proof.path],
+            }
+        )
+    entries.sort(key=lambda entry: int(str(entry["index"])))
+    return {
+        "format": EVIDENCE,
+        "request_id": str(request_id),
+        "made_at": clock.rfc3339(now),
+        "key": checkpoint.vkey,
+        "checkpoint": checkpoint.note,
+        "events": entries,
+        "not_sealed_yet": waiting,
+    }

@@ -1,0 +1,261 @@
+"""Reading the log: who may see what, searching, and where the sealer stands."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from django.contrib.postgres.search import SearchQuery
+from django.db import OperationalError, connection, transaction
+from django.db.models import Q, QuerySet
+
+from jit.audit import checking, events, proving
+from jit.audit.checking import Verification
+from jit.audit.models import AuditCheckpoint, AuditEvent
+from jit.audit.proving import Proof, latest_checkpoint
+from jit.kernel.errors import InvalidInput, NotFound
+
+__all__ = [
+    "Cursor",
+    "Filters",
+    "Lag",
+    "Page",
+    "Verification",
+    "event_visible_to",
+    "events_visible_to",
+    "filtered",
+    "lag",
+    "latest_checkpoint",
+    "page",
+    "proof",
+    "strays",
+    "timeline_of_request",
+    "verify_event",
+]
+
+READ_ALL = "audit:read"
+LONGEST_PAGE = 200
+SEARCH_MILLISECONDS = 5_000
+"""A search that takes longer is stopped: the log is large and the question too wide."""
+
+
+class Reader(Protocol):
+    """Whoever looks: `jit.identity.models.User` is one. (This app stands below identity.)"""
+
+    @property
+    def username(self) -> str: ...
+    @property
+    def permissions(self) -> frozenset[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What to look for; None and "" mean whatever. `[start, end)` is a period, `q` words."""
+
+    actor: str = ""
+    action: str = ""
+    subject_type: str = ""
+    subject_id: str = ""
+    target: str = ""
+    role: str = ""
+    person: str = ""
+    request_id: uuid.UUID | None = None
+    grant_id: uuid.UUID | None = None
+    start: dt.datetime | None = None
+    end: dt.datetime | None = None
+    q: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last event of the page before: the next page goes on below it."""
+
+    at: dt.datetime
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{int(self.at.timestamp() * 1_000_000)}-{self.seq}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Return the cursor that a page's link carries, or raise InvalidInput."""
+        micros, _, seq = text.partition("-")
+        try:
+            at = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=int(micros))
+            return cls(at, int(seq))
+        except (ValueError, OverflowError):
+            raise InvalidInput(
+                "This cursor is not one of ours: start again from the first page.",
+                fields={"cursor": ["Not a cursor."]},
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events, newest first, and where the next page starts (None at the end)."""
+
+    events: Sequence[AuditEvent]
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far the sealer is behind: unsealed events and the age of the oldest, in seconds."""
+
+    waiting: int
+    seconds: float
+    checkpoint_age_seconds: float | None
+
+
+class SearchTooWide(InvalidInput):
+    """The search was stopped for taking too long."""
+
+
+def events_visible_to(user: Reader) -> QuerySet[AuditEvent]:
+    """Return the events that `user` may see: all with `audit:read`, else those of their own
+    requests.
+    """
+    visible = AuditEvent.objects.defer("words")
+    if READ_ALL in user.permissions:
+        return visible
+    if not user.username:
+        return visible.none()
+    return visible.filter(person=user.username, request_id__isnull=False)
+
+
+def event_visible_to(user: Reader, *, seq: int) -> AuditEvent:
+    """Return one event, or raise NotFound where there is none that `user` may see."""
+    event = events_visible_to(user).filter(seq=seq).first()
+    if event is None:
+        raise NotFound("There is no such audit event, or it is not yours to see.")
+    return event
+
+
+def filtered(found: QuerySet[AuditEvent], filters: Filters) -> QuerySet[AuditEvent]:
+    """Narrow `found` by what `filters` name. `actor` is a name or an id."""
+    exact = {
+        "action": filters.action,
+        "subject_type": filters.subject_type,
+        "subject_id": filters.subject_id,
+        "target": filters.target,
+        "role": filters.role,
+        "person": filters.person,
+        "request_id": filters.request_id,
+        "grant_id": filters.grant_id,
+        "at__gte": filters.start,
+        "at__lt": filters.end,
+    }
+    found = found.filter(
+        **{name: _storable(value) for name, value in exact.items() if value not in {None, ""}}
+    )
+    if filters.actor:
+        actor = _storable(filters.actor)
+        found = found.filter(Q(actor_id=actor) | Q(actor_name=actor))
+    words = events.split_words(filters.q[: events.LONGEST_COLUMN])
+    if words:
+        found = found.filter(words=SearchQuery(words, config="simple", search_type="plain"))
+    elif filters.q:
+        found = found.none()
+    return found
+
+
+def page(found: QuerySet[AuditEvent], *, after: Cursor | None = None, limit: int = 50) -> Page:
+    """Return up to `limit` of `found`, newest first, below `after`.
+
+    Every page but the first says `at <=`, so that later months are not even planned. Raises
+    SearchTooWide when the database took longer than SEARCH_MILLISECONDS.
+    """
+    limit = max(1, min(limit, LONGEST_PAGE))
+    if after is not None:
+        found = found.filter(at__lte=after.at).filter(
+            Q(at__lt=after.at) | Q(at=after.at, seq__lt=after.seq)
+        )
+    with _in_time():
+        rows = list(found.order_by("-at", "-seq")[: limit + 1])
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return Page(shown, Cursor(shown[-1].at, shown[-1].seq) if more else None)
+
+
+def timeline_of_request(request_id: uuid.UUID) -> list[AuditEvent]:
+    """Return every event of one request, the oldest first; callers see that it may be seen."""
+    found = AuditEvent.objects.defer("words").filter(request_id=request_id)
+    return list(found.order_by("at", "seq"))
+
+
+def proof(seq: int) -> Proof:
+    """Return the inclusion proof of one event in the newest checkpoint, or raise NotSealedYet."""
+    checkpoint = latest_checkpoint()
+    if checkpoint is None:
+        raise proving.NotSealedYet("Nothing is sealed yet. Try again in a few seconds.")
+    return proving.prove(seq=seq, checkpoint=checkpoint)
+
+
+def verify_event(seq: int) -> Verification:
+    """Return whether one event is the one that was sealed; see `checking.verify_event`."""
+    return checking.verify_event(seq=seq)
+
+
+def lag(*, now: dt.datetime) -> Lag:
+    """Return how far the sealer is behind; what a metric and a readiness check show."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH last AS (SELECT last_txid, last_seq, at FROM audit_checkpoint "
+            "ORDER BY id DESC LIMIT 1) "
+            "SELECT count(*), min(e.at), (SELECT at FROM last) FROM (SELECT at FROM audit_event "
+            "WHERE (txid, seq) > (coalesce((SELECT last_txid FROM last), '0'::xid8), "
+            "coalesce((SELECT last_seq FROM last), 0)) LIMIT 100000) e"
+        )
+        waiting, oldest, sealed_at = cursor.fetchone()
+    return Lag(
+        waiting=waiting,
+        seconds=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
+        checkpoint_age_seconds=(now - sealed_at).total_seconds() if sealed_at else None,
+    )
+
+
+def strays() -> int:
+    """Return how many events lie outside every month's partition (there should be none)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM audit_event WHERE tableoid = 'audit_event_default'::regclass"
+        )
+        count: int = cursor.fetchone()[0]
+        return count
+
+
+def checkpoint_of_size(size: int) -> AuditCheckpoint:
+    """Return the first checkpoint of a tree of `size`, or raise NotFound."""
+    found = AuditCheckpoint.objects.filter(size=size).order_by("id").first()
+    if found is None:
+        raise NotFound(f"No checkpoint was signed for a log of {size} events.")
+    return found
+
+
+def _storable(value: object) -> object:
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    """Let the statements inside take SEARCH_MILLISECONDS, and say so when they took longer."""
+    joins = connection.in_atomic_block
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('statement_timeout', %s, true)", [str(SEARCH_MILLISECONDS)]
+            )
+            yield
+            if joins:  # The setting would stay until the surrounding transaction ends.
+                cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+    except OperationalError as stopped:
+        if "statement timeout" not in str(stopped):
+            raise
+        raise SearchTooWide(
+            "This search took too long and was stopped. Narrow it by a period, an actor, "
+            "an action or a request."
+        ) from stopped
