@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from jit.kernel.fields import Uuid7Field
 
 NAME = r"^[a-z0-9][a-z0-9._-]*$"
 """User names and group slugs: what may stand in `user:…` and `group:…` without quoting."""
+NAME_PATTERN = re.compile(NAME)
 
 LONGEST_TOKEN_LIFE = dt.timedelta(days=366)
 
@@ -91,6 +93,9 @@ class User(AbstractBaseUser):
         return salted_hmac(
             "jit.identity.session", value, secret=secret, algorithm="sha256"
         ).hexdigest()
+
+    second_factor_verified: bool = False
+    """Set by the middleware: the person came in a browser and passed their second factor."""
 
     # Groups and permissions, read once per instance: load a new one to ask again.
 

@@ -24,7 +24,7 @@ class Permission(StrEnum):
     REQUEST_READ_ALL = "request:read-all"
     GRANT_READ_ALL = "grant:read-all"
     GRANT_REVOKE = "grant:revoke"
-    REVIEW_READ = "review:read-all"
+    REVIEW_READ_ALL = "review:read-all"
     REVIEW_CLOSE = "review:close"
     SESSION_READ_ALL = "session:read-all"
     AUDIT_READ = "audit:read"
@@ -51,7 +51,7 @@ SCOPE_OF: Mapping[Permission, Scope] = MappingProxyType(
         Permission.REQUEST_READ_ALL: Scope.READ,
         Permission.GRANT_READ_ALL: Scope.READ,
         Permission.GRANT_REVOKE: Scope.OPERATE,
-        Permission.REVIEW_READ: Scope.READ,
+        Permission.REVIEW_READ_ALL: Scope.READ,
         Permission.REVIEW_CLOSE: Scope.DECIDE,
         Permission.SESSION_READ_ALL: Scope.AUDIT,
         Permission.AUDIT_READ: Scope.AUDIT,

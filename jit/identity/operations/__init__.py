@@ -1,0 +1,87 @@
+"""Everything that writes about people; each write is an audit event in the same transaction."""
+
+from __future__ import annotations
+
+from jit.identity.operations.attempts import TooManyAttempts, begin_attempt, forgive
+from jit.identity.operations.groups import (
+    GroupExists,
+    UnknownPermission,
+    add_member,
+    create_group,
+    give_permission,
+    remove_member,
+    take_permission,
+)
+from jit.identity.operations.second_factors import (
+    AlreadyEnrolled,
+    CodeAlreadyUsed,
+    CodeWrong,
+    Enrolment,
+    NoSecondFactor,
+    confirm_totp,
+    describe_enrolment,
+    enroll_totp,
+    issue_recovery_codes,
+    remove_second_factor,
+    verify_recovery_code,
+    verify_second_factor,
+    verify_totp,
+)
+from jit.identity.operations.tokens import (
+    AccountDisabled,
+    TokenLifeTooLong,
+    UnknownScope,
+    create_token,
+    note_token_used,
+    revoke_token,
+)
+from jit.identity.operations.users import (
+    Departure,
+    PasswordTooWeak,
+    UsernameTaken,
+    create_user,
+    disable_user,
+    enable_user,
+    end_browser_sessions,
+    set_password,
+)
+
+__all__ = [
+    "AccountDisabled",
+    "AlreadyEnrolled",
+    "CodeAlreadyUsed",
+    "CodeWrong",
+    "Departure",
+    "Enrolment",
+    "GroupExists",
+    "NoSecondFactor",
+    "PasswordTooWeak",
+    "TokenLifeTooLong",
+    "TooManyAttempts",
+    "UnknownPermission",
+    "UnknownScope",
+    "UsernameTaken",
+    "add_member",
+    "begin_attempt",
+    "confirm_totp",
+    "create_group",
+    "create_token",
+    "create_user",
+    "describe_enrolment",
+    "disable_user",
+    "enable_user",
+    "end_browser_sessions",
+    "enroll_totp",
+    "forgive",
+    "give_permission",
+    "issue_recovery_codes",
+    "note_token_used",
+    "remove_member",
+    "remove_second_factor",
+    "revoke_token",
+    "set_password",
+    "take_permission",
+    "verify_recovery_code",
+    "verify_second_factor",
+    "verify_totp",
+]
