@@ -6,7 +6,6 @@ import datetime as dt
 from typing import Any, cast
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
@@ -23,6 +22,7 @@ from jit.identity.authentication import actor_of
 from jit.identity.models import User
 from jit.kernel import clock
 from jit.kernel.errors import DomainError, InvalidInput
+from jit.web.htmx import page
 from jit.workflow.ports import ChainView, StepView
 
 SHOWN = 100
@@ -32,7 +32,7 @@ def _person(request: HttpRequest) -> User:
     return cast("User", request.user)
 
 
-@login_required
+@page()
 @require_GET
 def inbox(request: HttpRequest) -> HttpResponse:
     """What waits for this person, oldest deadline first, with all that helps them decide."""
@@ -53,7 +53,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
     return render(request, template, context)
 
 
-@login_required
+@page()
 @require_GET
 def chain(request: HttpRequest, request_id: UUID) -> HttpResponse:
     """The chain panel of one request."""
@@ -61,7 +61,7 @@ def chain(request: HttpRequest, request_id: UUID) -> HttpResponse:
     return _panel(request, row)
 
 
-@login_required
+@page()
 @require_POST
 def decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
     """Approve, approve for less or deny; answers with the panel as it is now, and with the

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -16,28 +15,26 @@ from jit.connectors.base import (
     ConnectorError,
     GrantSpec,
     Health,
+    InvalidConfig,
     Issued,
+    Refused,
     Revoked,
     Seen,
 )
 from jit.elevation.models import Grant, GrantAttempt
 from jit.kernel import crypto
 
-_connectors: dict[str, Connector] = {}
-
 
 def connector_of(target: Target) -> Connector:
     """Return this process's connector for the target's present configuration.
 
-    Raises the registry's error when the kind is unknown or the configuration is refused.
+    Raises Refused when the kind is unknown or the configuration can't be worked with: to a
+    grant that is the same as a target that says no.
     """
-    config = json.dumps([target.kind, target.config], sort_keys=True)
-    key = f"{target.pk}:{hashlib.sha256(config.encode()).hexdigest()}"
-    if key not in _connectors:
-        for stale in [old for old in _connectors if old.startswith(f"{target.pk}:")]:
-            _connectors.pop(stale).close()
-        _connectors[key] = registry.connector_for(target.kind, target.config)
-    return _connectors[key]
+    try:
+        return registry.connector_for(target.kind, target.config)
+    except InvalidConfig as invalid:
+        raise Refused(f"{target.slug}: {invalid.detail}") from invalid
 
 
 def spec_of(grant: Grant, *, ends_at: dt.datetime | None = None) -> GrantSpec:
