@@ -32,6 +32,7 @@ __all__ = [
     "latest_checkpoint",
     "page",
     "proof",
+    "sign_ins_of",
     "strays",
     "timeline_of_request",
     "verify_event",
@@ -185,6 +186,19 @@ def timeline_of_request(request_id: uuid.UUID) -> list[AuditEvent]:
     """Return every event of one request, the oldest first; callers see that it may be seen."""
     found = AuditEvent.objects.defer("words").filter(request_id=request_id)
     return list(found.order_by("at", "seq"))
+
+
+def sign_ins_of(user_id: uuid.UUID) -> QuerySet[AuditEvent]:
+    """Return one account's sign-ins, refused ones too, newest first; for the person themselves."""
+    return (
+        AuditEvent.objects.defer("words")
+        .filter(
+            subject_type="user",
+            subject_id=str(user_id),
+            action__in=["user.signed-in", "user.sign-in-failed", "user.signed-out"],
+        )
+        .order_by("-at", "-seq")
+    )
 
 
 def proof(seq: int) -> Proof:

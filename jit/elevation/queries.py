@@ -148,6 +148,11 @@ def extensions_due() -> list[UUID]:
     )
 
 
+def extensions_of(grant: Grant) -> QuerySet[ElevationRequest]:
+    """Return the requests to make this grant longer, the oldest first."""
+    return ElevationRequest.objects.filter(extends=grant).order_by("created_at", "id")
+
+
 def rulings_since(since: dt.datetime) -> Iterable[tuple[UUID, dict[str, Any]]]:
     """Return (request id, stored ruling) of all requests made since, oldest first."""
     return (

@@ -44,6 +44,7 @@ from jit.identity.operations.users import (
     enable_user,
     end_browser_sessions,
     set_password,
+    set_timezone,
 )
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "remove_second_factor",
     "revoke_token",
     "set_password",
+    "set_timezone",
     "take_permission",
     "verify_recovery_code",
     "verify_second_factor",

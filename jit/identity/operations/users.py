@@ -150,6 +150,25 @@ def set_password(*, user: User, password: str, actor: Actor, now: dt.datetime) -
         live.ask_again_on_commit(user)
 
 
+def set_timezone(*, user: User, timezone: str, actor: Actor, now: dt.datetime) -> None:
+    """Choose the IANA zone in which the person is shown times. Raises InvalidInput."""
+    if timezone not in zoneinfo.available_timezones():
+        raise InvalidInput(
+            "Name a zone of the IANA database, such as Europe/Berlin.",
+            fields={"timezone": ["Name a zone of the IANA database, such as Europe/Berlin."]},
+        )
+    user.timezone = timezone
+    with transaction.atomic():
+        user.save(update_fields=["timezone"])
+        audit.record(
+            action="user.changed",
+            actor=actor,
+            now=now,
+            subject=subject_of(user),
+            body={"timezone": timezone},
+        )
+
+
 def end_browser_sessions(*, user: User, actor: Actor, now: dt.datetime) -> None:
     """End every browser session and websocket of the account."""
     with transaction.atomic():
