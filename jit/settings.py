@@ -197,6 +197,7 @@ _EVERY = {
     "jit.workflow.reconcile": 60,
     "jit.catalog.check_health": 30,
     "jit.audit.ensure_partitions": 3600,
+    "jit.policy.watch_drift": 60,
 }
 CELERY_BEAT_SCHEDULE = {
     name: {"task": name, "schedule": seconds, "options": {"expires": max(seconds, 2)}}

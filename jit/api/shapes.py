@@ -60,6 +60,28 @@ class TicketIn(Shape):
     ticket = PlainText(max_length=2000)
 
 
+class LocalTicketIn(Shape):
+    """A ticket of the built-in tracker; `severity` from 1 (worst) to 5."""
+
+    title = PlainText(max_length=300)
+    severity = serializers.IntegerField()
+    description = PlainText(required=False, allow_blank=True, default="")
+    assignee = PlainText(max_length=150, required=False, allow_blank=True, default="")
+    service = PlainText(max_length=100, required=False, allow_blank=True, default="")
+    type = PlainText(max_length=40, required=False, default="incident")
+
+
+class LocalTicketEdit(Shape):
+    """What changes; fields left out stay."""
+
+    title = PlainText(max_length=300, required=False)
+    severity = serializers.IntegerField(required=False)
+    description = PlainText(required=False, allow_blank=True)
+    assignee = PlainText(max_length=150, required=False, allow_blank=True)
+    service = PlainText(max_length=100, required=False, allow_blank=True)
+    type = PlainText(max_length=40, required=False)
+
+
 class ReviewIn(Shape):
     outcome = serializers.ChoiceField(choices=["confirm", "flag"])
     comment = PlainText(max_length=4000, required=False, allow_blank=True, default="")
@@ -91,6 +113,21 @@ class TicketOut(Shape):
     service = serializers.CharField(required=False, allow_blank=True)
     type = serializers.CharField(required=False, allow_blank=True)
     fetched_at = serializers.CharField(required=False)
+
+
+class LocalTicketOut(Shape):
+    key = serializers.CharField()
+    title = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
+    status = serializers.ChoiceField(choices=["OPEN", "CLOSED"])
+    severity = serializers.IntegerField()
+    assignee = serializers.CharField(allow_blank=True)
+    service = serializers.CharField(allow_blank=True)
+    type = serializers.CharField()
+    opened_by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    closed_at = serializers.DateTimeField(allow_null=True)
 
 
 class ClauseOut(Shape):
@@ -216,8 +253,6 @@ class RoleOut(Shape):
     tags = serializers.DictField()
     eligible = serializers.BooleanField()
     why_not = serializers.ListField(child=serializers.CharField())
-    my_max_duration_seconds = serializers.IntegerField(allow_null=True)
-    my_chain = serializers.ListField(child=serializers.DictField(), allow_null=True)
 
 
 class CredentialOut(Shape):

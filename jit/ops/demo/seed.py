@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from jit.catalog import loader
 from jit.identity import queries as identity
 from jit.kernel import clock
@@ -89,48 +91,43 @@ def _make_people(demo_json: Path) -> dict[str, Any]:
 
 def _write_catalogue(path: Path, cluster: target.Cluster, password_file: Path) -> None:
     """Write the catalogue beside the data, as an operator would keep it in git, and apply it."""
-    document = loader.dump_yaml(_catalogue(cluster, password_file))
+    document = yaml.safe_dump(_catalogue(cluster, password_file), sort_keys=False)
     path.write_text(document, encoding="utf-8")
-    files = loader.read([path])
-    if loader.diff(files):
-        loader.apply(files, actor=SEEDER, now=clock.now())
+    changes = loader.diff([path])
+    if changes:
+        loader.apply(changes=changes, actor=SEEDER, now=clock.now())
 
 
 def _catalogue(cluster: target.Cluster, password_file: Path) -> dict[str, Any]:
-    def role(name: str, risk: str, seconds: int, text: str) -> dict[str, Any]:
+    def role(name: str, risk: str, longest: str, text: str) -> dict[str, Any]:
         return {
             "slug": f"orders-db-{name}",
+            "target": "orders-db",
             "name": f"orders-db / {name}",
             "description": text,
             "risk": risk,
-            "owner_group": "sre-managers",
-            "max_duration": seconds,
+            "owner": "sre-managers",
+            "max_duration": longest,
             "config": {"member_of": f"orders_{name}"},
         }
 
+    config = {
+        "host": cluster.host,
+        "port": cluster.port,
+        "database": target.DATABASE,
+        "user": target.SERVICE,
+        "password": f"file:{password_file}",
+        "allowed_roles": list(target.ROLES),
+        "escrow_role": target.ESCROW,
+    }
+    orders = {"slug": "orders-db", "name": "Orders database", "kind": "postgresql"}
     return {
-        "targets": [
-            {
-                "slug": "orders-db",
-                "name": "Orders database",
-                "kind": "postgresql",
-                "env": "prod",
-                "team": "payments",
-                "config": {
-                    "host": cluster.host,
-                    "port": cluster.port,
-                    "database": target.DATABASE,
-                    "user": target.SERVICE,
-                    "password": f"file:{password_file}",
-                    "escrow_role": target.ESCROW,
-                },
-                "roles": [
-                    role("reader", "low", 1800, "Read customers and orders."),
-                    role("writer", "medium", 7200, "Read and change customers and orders."),
-                    role("admin", "high", 3600, "Change data and schema."),
-                ],
-            }
-        ]
+        "targets": [{**orders, "env": "prod", "team": "payments", "config": config}],
+        "roles": [
+            role("reader", "low", "30m", "Read customers and orders."),
+            role("writer", "medium", "2h", "Read and change customers and orders."),
+            role("admin", "high", "1h", "Change data and schema."),
+        ],
     }
 
 

@@ -1,0 +1,41 @@
+"""Version 1 of the REST interface; the wings add their own addresses beside these."""
+
+from __future__ import annotations
+
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView
+
+from jit.api import audit, break_glass, grants, me, requests, roles, tickets
+
+urlpatterns = [
+    path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("me/", me.Me.as_view(), name="api-me"),
+    path("roles/", roles.Roles.as_view(), name="api-roles"),
+    path("roles/<slug:slug>/", roles.RoleDetail.as_view(), name="api-role"),
+    path("tickets/lookup/", tickets.TicketLookUp.as_view(), name="api-ticket-lookup"),
+    path("tickets/", tickets.Tickets.as_view(), name="api-tickets"),
+    path("tickets/<str:key>/", tickets.TicketDetail.as_view(), name="api-ticket"),
+    path("tickets/<str:key>/close/", tickets.TicketClose.as_view(), name="api-ticket-close"),
+    path("requests/preview/", requests.Preview.as_view(), name="api-preview"),
+    path("requests/", requests.Requests.as_view(), name="api-requests"),
+    path("requests/<uuid:request_id>/", requests.RequestDetail.as_view(), name="api-request"),
+    path("requests/<uuid:request_id>/withdraw/", requests.Withdraw.as_view(), name="api-withdraw"),
+    path(
+        "requests/<uuid:request_id>/ticket/",
+        break_glass.FileTicket.as_view(),
+        name="api-file-ticket",
+    ),
+    path("requests/<uuid:request_id>/evidence/", audit.Evidence.as_view(), name="api-evidence"),
+    path("break-glass/", break_glass.BreakGlass.as_view(), name="api-break-glass"),
+    path("reviews/", break_glass.Reviews.as_view(), name="api-reviews"),
+    path("reviews/<uuid:review_id>/", break_glass.CloseReview.as_view(), name="api-review"),
+    path("grants/", grants.Grants.as_view(), name="api-grants"),
+    path("grants/<uuid:grant_id>/", grants.GrantDetail.as_view(), name="api-grant"),
+    path("grants/<uuid:grant_id>/credential/", grants.Credential.as_view(), name="api-credential"),
+    path("grants/<uuid:grant_id>/return/", grants.Return.as_view(), name="api-return"),
+    path("grants/<uuid:grant_id>/revoke/", grants.Revoke.as_view(), name="api-revoke"),
+    path("authorize/", grants.Authorize.as_view(), name="api-authorize"),
+    path("audit/events/", audit.Events.as_view(), name="api-events"),
+    path("audit/events/<int:seq>/proof/", audit.EventProof.as_view(), name="api-proof"),
+    path("audit/checkpoint/", audit.Checkpoint.as_view(), name="api-checkpoint"),
+]
