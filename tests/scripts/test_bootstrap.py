@@ -109,17 +109,14 @@ class TestFind:
     def test_says_what_to_install_if_nothing_is_found_or_fetched(self, monkeypatch):
         monkeypatch.setattr(pythons, "candidates", lambda: iter([None, "/no/python"]))
         monkeypatch.setattr(pythons, "fetch", lambda: None)
-        with pytest.raises(pythons.NotFound, match="needs Python 3.12 or newer"):
+        with pytest.raises(pythons.NotFound, match=r"needs Python 3\.12 or newer"):
             pythons.find(lambda _line: None)
 
 
 class TestAssets:
     def test_lose_the_mention_of_a_map_that_is_not_copied(self):
-        for text in (
-            b"a{}\n/*# sourceMappingURL=a.css.map */",
-            b"a()\n//# sourceMappingURL=a.map\n",
-        ):
-            assert b"sourceMappingURL" not in assets.SOURCE_MAP.sub(b"\n", text)
+        for mention in (b"/*# sourceMappingURL=a.css.map */", b"//# sourceMappingURL=a.map\n"):
+            assert assets.SOURCE_MAP.sub(b"\n", b"a()\n" + mention) == b"a()\n"
 
     def test_are_what_the_templates_name(self):
         named = {
