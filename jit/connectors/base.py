@@ -267,6 +267,10 @@ class Connector(ABC):
     caps: ClassVar[Caps]
     config_model: ClassVar[type[Config]]
     role_model: ClassVar[type[Config]]
+    changeable_while_live: ClassVar[frozenset[str]] = frozenset()
+    """Keys of a target's configuration that may change while it has live grants: they neither
+    say where the target is, nor are needed to revoke what was given.
+    """
 
     def __init__(self, config: Config, context: Context | None = None) -> None:
         self.config: Any = config

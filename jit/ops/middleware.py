@@ -29,11 +29,12 @@ class RequestId:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        if iscoroutinefunction(get_response):
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Answer | Awaitable[Answer]:
-        if iscoroutinefunction(self):
+        if self._is_async:
             return self._later(request)
         token, started = self._begin(request), time.monotonic()
         try:
