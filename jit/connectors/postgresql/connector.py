@@ -1,0 +1,236 @@
+"""The PostgreSQL connector: what it promises, call by call."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from psycopg import sql
+
+from jit.connectors.base import (
+    Caps,
+    Config,
+    Connector,
+    ConnectorError,
+    Context,
+    GrantSpec,
+    Health,
+    InvalidConfig,
+    Issued,
+    Refused,
+    Revoked,
+    Seen,
+)
+from jit.connectors.postgresql import ending, health, look, means
+from jit.connectors.postgresql.config import (
+    EXTERNAL_NAME,
+    PostgreSQLConfig,
+    PostgreSQLRole,
+    psql_line,
+)
+from jit.connectors.postgresql.wire import Wire, Wires
+from jit.kernel import clock
+
+
+class PostgreSQL(Connector):
+    """A login role `jit_<grant>` for each grant: NOINHERIT, a member of the one role it is for,
+    `VALID UNTIL` the grant's end, written in one transaction. Objects a person makes belong to
+    the role they became, while `session_user` names the grant.
+    """
+
+    kind = "postgresql"
+    caps: ClassVar[Caps] = Caps(
+        target_holds_deadline=True,
+        can_cut_sessions=True,
+        separates_overlapping_grants=True,
+        issues_credential=True,
+    )
+    config_model: ClassVar[type[Config]] = PostgreSQLConfig
+    role_model: ClassVar[type[Config]] = PostgreSQLRole
+
+    def __init__(self, config: Config, context: Context | None = None) -> None:
+        if not isinstance(config, PostgreSQLConfig):
+            raise InvalidConfig("This connector needs a PostgreSQL configuration.")
+        super().__init__(config, context)
+        self.config: PostgreSQLConfig = config
+        self.wires = Wires(config)
+
+    def check_role(self, role_config: Mapping[str, Any]) -> None:
+        self._role(role_config)
+
+    def provision(self, spec: GrantSpec) -> Issued:
+        role = self._role_to_give(spec)
+        password = secrets.token_urlsafe(24)
+        with self.wires.borrow(self.context) as wire:
+            by = means.means_for(wire.version)
+            row = self._begin(wire, spec)
+            existing = look.Found.of(row) if row["oid"] is not None else None
+            if existing:
+                self._refuse_a_strangers(existing, spec)
+            if by.is_revoked(wire, spec.external_name):
+                raise Refused(f"{spec.external_name} was revoked already; it is not given again")
+            note = {
+                "jit": 1,
+                "grant": spec.grant_id,
+                "principal": spec.principal,
+                "role": role.member_of,
+                "generation": spec.generation,
+                "since_xid": existing.note["since_xid"] if existing else row["xid"],
+            }
+            # Made here, so that the password itself never reaches the server or its logs.
+            verifier = wire.connection.pgconn.encrypt_password(
+                password.encode(), spec.external_name.encode(), b"scram-sha-256"
+            )
+            draft = means.Draft(
+                name=spec.external_name,
+                verifier=verifier.decode(),
+                deadline=spec.ends_at,
+                member_of=role.member_of,
+                comment=json.dumps(note),
+                connection_limit=self.config.connection_limit,
+            )
+            by.write(wire, draft, existing)
+            wire.commit("commit")
+            version = wire.version
+        return Issued(
+            credential=self._credential(spec, role, password, sets_role=by.sets_role_at_login),
+            detail={
+                "mode": by.label,
+                "role": role.member_of,
+                "deadline": clock.rfc3339(spec.ends_at),
+                "again": existing is not None,
+                "server_version": version,
+            },
+        )
+
+    def extend(self, spec: GrantSpec) -> None:
+        _check_name(spec)
+        with self.wires.borrow(self.context) as wire:
+            row = self._begin(wire, spec)
+            if row["oid"] is None:
+                raise Refused(f"{spec.external_name} is not there: the target lost it")
+            found = look.Found.of(row)
+            self._refuse_a_strangers(found, spec)
+            if found.deadline is None or found.deadline < spec.ends_at:
+                means.means_for(wire.version).extend(wire, spec.external_name, spec.ends_at)
+            wire.commit("commit")
+
+    def observe(self) -> list[Seen]:
+        with self.wires.borrow(self.context) as wire:
+            rows = look.under_our_mark(wire, standing={self.config.user, self.config.escrow_role})
+        return [_seen(row) for row in rows]
+
+    def revoke(self, specs: Sequence[GrantSpec]) -> list[Revoked | ConnectorError]:
+        return ending.Endings(self.config, self.wires, self.context, specs).run()
+
+    def cut(self, spec: GrantSpec) -> int:
+        _check_name(spec)
+        with self.wires.borrow(self.context) as wire:
+            rows = wire.ask("look", look.many_roles([spec.external_name]))
+            return sum(ending.end_connections(wire, {row["oid"] for row in rows}).values())
+
+    def health(self) -> Health:
+        return health.examine(self.config, self.wires, self.context)
+
+    def close(self) -> None:
+        self.wires.close()
+
+    def _role(self, role_config: Mapping[str, Any]) -> PostgreSQLRole:
+        role = PostgreSQLRole.parse(role_config)
+        if role.member_of not in self.config.allowed_roles:
+            said = f"{role.member_of} is not among the target's allowed_roles"
+            raise InvalidConfig(said, fields={"member_of": [said]})
+        return role
+
+    def _role_to_give(self, spec: GrantSpec) -> PostgreSQLRole:
+        _check_name(spec)
+        try:
+            return self._role(spec.role_config)
+        except InvalidConfig as invalid:
+            raise Refused(invalid.detail) from None
+
+    def _begin(self, wire: Wire, spec: GrantSpec) -> dict[str, Any]:
+        """Begin a transaction, take the role's lock, and return how things stand.
+
+        The lock's answer arrives before anything is written: whatever of us is still on its
+        way later, a revoke that holds the lock has seen it or shuts it out.
+        """
+        statement = sql.SQL("SELECT pg_advisory_xact_lock({}); ").format(
+            look.lock_key(spec.external_name)
+        )
+        row = wire.begin(
+            "begin",
+            statement + look.one_role(spec.external_name),
+            lock_seconds=self.context.timeout_seconds / 2,
+        )[0]
+        now: dt.datetime = row["now"]
+        if spec.ends_at <= now:
+            raise Refused(
+                f"the end ({clock.rfc3339(spec.ends_at)}) has passed by the target's clock "
+                f"({clock.rfc3339(now)})"
+            )
+        return row
+
+    @staticmethod
+    def _refuse_a_strangers(found: look.Found, spec: GrantSpec) -> None:
+        if found.note.get("grant") != spec.grant_id:
+            raise Refused(f"{found.name} exists on the target and is not this grant's")
+        if found.note.get("generation", 0) > spec.generation:
+            raise Refused(f"{found.name} belongs to a newer generation of this grant")
+        if found.neutralised:
+            raise Refused(f"{found.name} is being revoked; it is not given again")
+
+    def _credential(
+        self, spec: GrantSpec, role: PostgreSQLRole, password: str, *, sets_role: bool
+    ) -> dict[str, str]:
+        host = self.config.public_host or self.config.host
+        port = self.config.public_port or self.config.port
+        database = role.databases[0] if role.databases else self.config.database
+        options = "" if sets_role else f"-c role={_option(role.member_of)}"
+        credential = {
+            "host": host,
+            "port": str(port),
+            "database": database,
+            "user": spec.external_name,
+            "password": password,
+            "psql": psql_line(
+                host=host,
+                port=port,
+                database=database,
+                user=spec.external_name,
+                ssl=self.config.ssl,
+                options=options,
+            ),
+        }
+        if options:
+            credential["options"] = options
+        return credential
+
+
+def _check_name(spec: GrantSpec) -> None:
+    if not EXTERNAL_NAME.fullmatch(spec.external_name):
+        raise Refused(f"{spec.external_name!r} is no name of ours (jit_ and 4 to 40 of a-z, 0-9)")
+
+
+def _option(role: str) -> str:
+    """Return a role's name as libpq's `options` wants it: blanks and backslashes escaped."""
+    return role.replace("\\", "\\\\").replace(" ", "\\ ")
+
+
+def _seen(row: Mapping[str, Any]) -> Seen:
+    found = look.Found.of(row)
+    return Seen(
+        external_name=found.name,
+        deadline=found.deadline,
+        live_connections=row["connections"],
+        usable=found.can_login or row["connections"] > 0,
+        detail={
+            "member_of": list(row["member_of"]),
+            "can_login": found.can_login,
+            "neutralised": found.neutralised,
+            **{key: found.note[key] for key in ("grant", "principal") if key in found.note},
+        },
+    )

@@ -1,0 +1,223 @@
+"""Connections to one cluster: kept for reuse, each statement through the door, errors named."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+from psycopg.rows import dict_row
+
+from jit.connectors.base import Ambiguous, ConnectorError, Context, Refused, Unreachable
+from jit.connectors.postgresql.config import PostgreSQLConfig
+from jit.connectors.secret_refs import SecretUnavailable
+
+type Rows = list[dict[str, Any]]
+type Statement = LiteralString | sql.SQL | sql.Composed
+
+_KEPT_PER_DATABASE = 8
+_OPTIONS = (
+    "-c search_path=pg_catalog,pg_temp -c datestyle=ISO -c timezone=UTC"
+    " -c client_min_messages=error -c statement_timeout=60s"
+    " -c idle_in_transaction_session_timeout=60s"
+)
+
+
+class Busy(Unreachable):
+    """Somebody else holds what this one statement needs; the connection itself is well."""
+
+
+class StillNeeded(Refused):
+    """A role can't be dropped because objects or rights still depend on it (2BP01)."""
+
+    permanent = False
+
+
+def translate(error: psycopg.Error, *, step: str, committing: bool) -> ConnectorError:
+    """Return what a driver's error means to the caller; never repeats the statement."""
+    state = error.sqlstate or ""
+    said = (error.diag.message_primary or str(error) or type(error).__name__).strip()
+    text = f"{step}: {said}" + (f" ({state})" if state else "")
+    if not state or state[:2] == "08" or state in {"57P01", "57P02", "57P03", "57P05", "25P03"}:
+        return Ambiguous(text) if committing else Unreachable(text)
+    if state in {"55P03", "57014", "40001", "40P01", "55006", "XX000"}:
+        return Busy(text)
+    if state == "2BP01":
+        return StillNeeded(text, evidence={"dependents": error.diag.message_detail or ""})
+    if state[:2] == "53" or state == "25006":
+        return Unreachable(text)
+    return Refused(text)
+
+
+@dataclass
+class Wire:
+    """A borrowed connection. In autocommit: transactions are begun and committed by name."""
+
+    connection: psycopg.Connection[dict[str, Any]]
+    context: Context
+
+    @property
+    def version(self) -> int:
+        """The server's version as libpq counts it (180006)."""
+        return self.connection.info.server_version
+
+    def ask(
+        self,
+        step: str,
+        statement: Statement,
+        values: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        committing: bool = False,
+    ) -> Rows:
+        """Return the rows of the last of the statements. Raises ConnectorError."""
+
+        def talk() -> Rows:
+            try:
+                cursor = self.connection.execute(statement, values)
+                while cursor.nextset():
+                    pass
+                return cursor.fetchall() if cursor.description else []
+            except psycopg.Error as error:
+                raise translate(error, step=step, committing=committing) from None
+
+        return self.context.call(step, talk, abort=self._abort)
+
+    def begin(self, step: str, statement: sql.Composed, *, lock_seconds: float) -> Rows:
+        """Begin a transaction that ends itself on the server in time, with its first statement."""
+        limits = sql.SQL(
+            "BEGIN; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; "
+        ).format(
+            sql.Literal(max(1, int(self.context.timeout_seconds * 900))),
+            sql.Literal(max(1, int(lock_seconds * 1000))),
+        )
+        return self.ask(step, limits + statement)
+
+    def commit(self, step: str) -> None:
+        """Commit. Raises Ambiguous when the answer is lost."""
+        self.ask(step, "COMMIT", committing=True)
+
+    def _abort(self) -> None:
+        """Break the connection from another thread: whoever waits on it gets an error."""
+        with contextlib.suppress(OSError, psycopg.Error):
+            twin = socket.socket(fileno=os.dup(self.connection.fileno()))
+            with twin:
+                twin.shutdown(socket.SHUT_RDWR)
+
+
+class Wires:
+    """The connections to one cluster, a few kept open for each database. Thread-safe; a forked
+    child starts with none.
+    """
+
+    def __init__(self, config: PostgreSQLConfig) -> None:
+        self._config = config
+        self._idle: dict[str, list[psycopg.Connection[dict[str, Any]]]] = {}
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        self._closed = False
+
+    @contextlib.contextmanager
+    def borrow(self, context: Context, *, database: str | None = None) -> Iterator[Wire]:
+        """Lend a connection. After any error it is closed, so the server rolls back and the
+        next borrower finds nothing half-done.
+        """
+        name = database or self._config.database
+        connection = self._take(name) or self._connect(context, name)
+        try:
+            yield Wire(connection, context)
+        except BaseException:
+            connection.close()
+            raise
+        self._give_back(name, connection)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            kept = [connection for idle in self._idle.values() for connection in idle]
+            self._idle.clear()
+        for connection in kept:
+            connection.close()
+
+    def _take(self, database: str) -> psycopg.Connection[dict[str, Any]] | None:
+        while True:
+            with self._lock:
+                if self._owner != os.getpid():
+                    # The parent's sockets: closing them here would speak on its connections.
+                    _INHERITED.append(self._idle)
+                    self._idle, self._owner = {}, os.getpid()
+                idle = self._idle.get(database)
+                if not idle:
+                    return None
+                connection = idle.pop()
+            if _is_quiet(connection):
+                return connection
+            connection.close()
+
+    def _give_back(self, database: str, connection: psycopg.Connection[dict[str, Any]]) -> None:
+        with self._lock:
+            idle = self._idle.setdefault(database, [])
+            well = (
+                not connection.closed
+                and connection.info.transaction_status == TransactionStatus.IDLE
+                and not self._closed
+            )
+            if well and len(idle) < _KEPT_PER_DATABASE:
+                idle.append(connection)
+                return
+        connection.close()
+
+    def _connect(self, context: Context, database: str) -> psycopg.Connection[dict[str, Any]]:
+        def talk() -> psycopg.Connection[dict[str, Any]]:
+            config = self._config
+            try:
+                optional: dict[str, Any] = {}
+                if config.sslrootcert:
+                    optional["sslrootcert"] = config.sslrootcert
+                if config.require_auth != "any":
+                    optional["require_auth"] = config.require_auth
+                return psycopg.Connection[dict[str, Any]].connect(
+                    host=config.host,
+                    port=config.port,
+                    dbname=database,
+                    user=config.user,
+                    password=context.secret(config.password).get_secret_value(),
+                    sslmode=config.ssl,
+                    connect_timeout=config.connect_timeout,
+                    application_name="jit connector",
+                    options=_OPTIONS,
+                    autocommit=True,
+                    row_factory=dict_row,
+                    prepare_threshold=None,
+                    **optional,
+                )
+            except SecretUnavailable as missing:
+                raise Unreachable(f"connect: {missing}") from None
+            except psycopg.Error as error:
+                raise Unreachable(f"connect: {str(error).strip()}") from None
+
+        # libpq ends the attempt itself after connect_timeout.
+        return context.call("connect", talk, abort=lambda: None)
+
+
+_INHERITED: list[Any] = []
+"""Keeps a forked child from closing, by garbage collection, what its parent still uses."""
+
+
+def _is_quiet(connection: psycopg.Connection[Any]) -> bool:
+    """Return whether an idle connection is alive: a server that went away left words or an
+    end-of-file to read.
+    """
+    try:
+        poller = select.poll()
+        poller.register(connection.fileno(), select.POLLIN | select.POLLERR | select.POLLHUP)
+        return not poller.poll(0)
+    except (OSError, psycopg.Error):
+        return False

@@ -1,0 +1,57 @@
+-- Sets up a cluster of PostgreSQL 16 or later as a target. Run by a superuser, with psql, in the
+-- database that the target's configuration names ("database"):
+--
+--   psql -v roles=orders_ro,orders_rw -f postgresql_16_setup.sql
+--   \password elevation_service
+--
+-- roles     what may be given, with commas between (required; each must exist and be no superuser)
+-- service   our service account           (elevation_service)
+-- escrow    takes over what an ended role owned   (elevation_escrow)
+--
+-- Running it again is harmless; running it with more roles adds them. Neither name may start with
+-- "jit_": that is the mark of ephemeral roles, and what bears it is removed at its end.
+--
+-- What the service account can do afterwards: make roles; give and take the listed roles, which it
+-- can neither use nor become; end the connections of roles that are no superusers. What it can not:
+-- read a row of anybody's, or touch a role that it did not make or was not given ADMIN on.
+\set ON_ERROR_STOP on
+\if :{?service} \else \set service elevation_service \endif
+\if :{?escrow} \else \set escrow elevation_escrow \endif
+\if :{?roles}
+\else
+  \echo 'Say which roles may be given: -v roles=orders_ro,orders_rw'
+  \quit 3
+\endif
+
+BEGIN;
+
+SELECT format('CREATE ROLE %I NOLOGIN', :'escrow')
+WHERE to_regrole(quote_ident(:'escrow')) IS NULL \gexec
+SELECT format('CREATE ROLE %I LOGIN CREATEROLE NOINHERIT CONNECTION LIMIT 40', :'service')
+WHERE to_regrole(quote_ident(:'service')) IS NULL \gexec
+
+-- REASSIGN OWNED asks that the service account has the rights of the receiving role.
+GRANT :"escrow" TO :"service" WITH ADMIN FALSE, INHERIT TRUE, SET TRUE;
+-- Revoking a role ends no open session; ending its backend does.
+GRANT pg_signal_backend TO :"service" WITH ADMIN FALSE, INHERIT TRUE, SET FALSE;
+
+SELECT format('GRANT %I TO %I WITH ADMIN TRUE, INHERIT FALSE, SET FALSE', trim(role), :'service')
+FROM regexp_split_to_table(:'roles', ',') AS role \gexec
+
+-- Lets the health check see whether pg_hba.conf lets anybody in without a password, past VALID UNTIL.
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules() TO :"service";
+GRANT SELECT ON pg_catalog.pg_hba_file_rules TO :"service";
+
+-- A provision that arrives after its revoke (a worker that was asleep) finds this and is refused.
+CREATE SCHEMA IF NOT EXISTS jit;
+REVOKE ALL ON SCHEMA jit FROM PUBLIC;
+GRANT USAGE ON SCHEMA jit TO :"service";
+CREATE TABLE IF NOT EXISTS jit.tombstone (
+  name text PRIMARY KEY,
+  at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS tombstone_at ON jit.tombstone (at);
+REVOKE ALL ON jit.tombstone FROM PUBLIC;
+GRANT SELECT, INSERT, DELETE ON jit.tombstone TO :"service";
+
+COMMIT;
