@@ -95,7 +95,7 @@ class ProblemOut(Shape):
     status = serializers.IntegerField()
     code = serializers.CharField()
     detail = serializers.CharField()
-    errors = serializers.DictField(
+    errors = serializers.DictField(  # type: ignore[assignment]  # RFC 9457's name, also DRF's own
         child=serializers.ListField(child=serializers.CharField()), required=False
     )
     request_id = serializers.CharField(required=False)
