@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from cel_expr_python import cel as engine
@@ -78,10 +78,19 @@ class EvaluationFailed(Exception):
     """The engine has no answer. Whoever asked must refuse."""
 
 
+class _Broken(str):
+    """What stands in the place of an answer that the engine does not have."""
+
+    __slots__ = ()
+
+
 class Situation:
-    """Facts, bound once for all the programs that are asked about them."""
+    """Facts, bound once for all the programs that are asked about them. Programs of one text
+    are one program, and its answer is kept: policies repeat themselves.
+    """
 
     def __init__(self, facts: Facts | Mapping[str, Any]) -> None:
+        self.answers: dict[Any, Any] = {}
         native = facts.native() if isinstance(facts, Facts) else dict(facts)
         try:
             self.activation = _WHOLE.Activation(native)
@@ -106,7 +115,7 @@ class Program:
         Raises EvaluationFailed unless the engine answered true or false: an error arrives as
         a non-empty text, which is true to Python, so the type is checked, never the truth.
         """
-        value = self._value(situation).value()
+        value = self._value(situation)
         if value is True or value is False:
             return bool(value)
         raise EvaluationFailed(_sentence(value))
@@ -116,7 +125,7 @@ class Program:
 
         Raises EvaluationFailed for an error and for a negative duration.
         """
-        value = self._value(situation).value()
+        value = self._value(situation)
         if not isinstance(value, dt.timedelta):
             raise EvaluationFailed(_sentence(value))
         if value < dt.timedelta(0):
@@ -129,19 +138,32 @@ class Program:
         Raises EvaluationFailed for an error, which only the engine's own type tells from a
         text.
         """
-        answer = self._value(situation)
-        value = answer.value()
-        if answer.type() == engine.Type.STRING and isinstance(value, str):
+        value = self._value(situation)
+        if isinstance(value, str) and not isinstance(value, _Broken):
             return value
         if isinstance(value, dt.timedelta):
             return durations.text(max(0, int(value.total_seconds())))
         raise EvaluationFailed(_sentence(value))
 
     def _value(self, situation: Situation) -> Any:
+        """Return the answer, or a `_Broken` that says why there is none."""
+        known = situation.answers.get(self)
+        if known is not None:
+            return known
+        value: Any
         try:
-            return self._compiled.eval(situation.activation)
-        except Exception as error:  # the binding raises what it likes; none of it is an answer
-            raise EvaluationFailed(_sentence(error)) from error
+            answer = self._compiled.eval(situation.activation)
+            value = answer.value()
+        except Exception as error:  # noqa: BLE001 -- whatever the binding raises is no answer
+            value = _Broken(error)
+        else:
+            # Only text can be mistaken: an error's value is a text, and so is an answer's.
+            if isinstance(value, str) and answer.type() != engine.Type.STRING:
+                value = _Broken(value)
+            elif value is None:
+                value = _Broken("null")
+        situation.answers[self] = value
+        return value
 
     @cached_property
     def attributes(self) -> frozenset[str]:
@@ -160,6 +182,7 @@ _WHOLE = engine.NewEnv(variables={name: _KINDS[a.kind] for name, a in ATTRIBUTES
 _CONSTANT = engine.NewEnv(variables={})
 
 
+@lru_cache(maxsize=20_000)
 def compile_clause(text: str, wants: Wants) -> Program:
     """Return `text` as a program that answers with `wants`.
 

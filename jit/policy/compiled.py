@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from jit.policy import schema
 from jit.policy.cel import Program, Situation
@@ -37,9 +37,9 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.severity}:{where} {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Message:
-    """A sentence with gaps: texts and programs in turn."""
+    """A sentence with gaps: texts and programs in turn. Make it with `message`."""
 
     parts: tuple[str | Program, ...]
 
@@ -50,9 +50,19 @@ class Message:
         """
         if len(self.parts) == 1 and isinstance(self.parts[0], str):
             return self.parts[0]
-        return "".join(
-            part if isinstance(part, str) else _quoted(part, situation) for part in self.parts
-        )
+        known: str | None = situation.answers.get(self)
+        if known is None:
+            known = "".join(
+                [part if isinstance(part, str) else _quoted(part, situation) for part in self.parts]
+            )
+            situation.answers[self] = known
+        return known
+
+
+@lru_cache(maxsize=20_000)
+def message(parts: tuple[str | Program, ...]) -> Message:
+    """Return the sentence of these parts, one and the same for the same parts."""
+    return Message(parts)
 
 
 def _quoted(program: Program, situation: Situation) -> str:

@@ -193,7 +193,7 @@ class _FileCompiler:
             end = gap.end()
         if "${" in _GAP.sub("", text):
             self.problem(path, "a ${ without its }; gaps hold no braces")
-        return Message((*parts, text[end:]))
+        return compiled.message((*parts, text[end:]) if parts else (text,))
 
     def gap(self, path: Path, text: str, gap: re.Match[str]) -> Program:
         inner = gap.group(1)

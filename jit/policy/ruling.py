@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 ApprovalStrength = Literal["notify", "slack", "slack_with_recent_step_up", "web_phishing_resistant"]
 Record = Literal["required", "best_effort", "none"]
@@ -66,8 +66,7 @@ class Obligations:
         return cls(**stored)
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(NamedTuple):
     """One clause and how it went. `passed` is None for a clause that could not be asked
     (its evaluation failed, or the ticket system is silent). A guardrail passes when it does
     not refuse. `part` is where the clause stands: `who`, `when[0]`, `deny_when`, …
@@ -78,6 +77,9 @@ class Clause:
     text: str
     passed: bool | None
     message: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return self._asdict()
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Clause:
@@ -200,7 +202,7 @@ class Ruling:
             "max_duration_seconds": self.max_duration_seconds,
             "chain": [_step(step) for step in self.chain],
             "obligations": asdict(self.obligations),
-            "trace": [asdict(clause) for clause in self.trace],
+            "trace": [clause.as_json() for clause in self.trace],
             "alternatives": [
                 {**asdict(alternative), "chain": [_step(step) for step in alternative.chain]}
                 for alternative in self.alternatives
