@@ -153,6 +153,16 @@ def extensions_of(grant: Grant) -> QuerySet[ElevationRequest]:
     return ElevationRequest.objects.filter(extends=grant).order_by("created_at", "id")
 
 
+def stored_ruling(request_id: UUID) -> dict[str, Any]:
+    """Return the ruling as it was stored with the request. Raises UnknownRequest."""
+    ruling: dict[str, Any] | None = (
+        ElevationRequest.objects.filter(pk=request_id).values_list("ruling", flat=True).first()
+    )
+    if not ruling:
+        raise UnknownRequest("There is no request with that id that was ruled on.")
+    return ruling
+
+
 def rulings_since(since: dt.datetime) -> Iterable[tuple[UUID, dict[str, Any]]]:
     """Return (request id, stored ruling) of all requests made since, oldest first."""
     return (

@@ -278,7 +278,7 @@ def _strings(value: Any) -> list[str]:
 def _tags(value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise TypeError("not a map of texts")
-    return {_string(key): _tag(item) for key, item in sorted(value.items())}
+    return {_string(key): _tag(item) for key, item in sorted(value.items()) if item is not None}
 
 
 def _tag(value: Any) -> str:
