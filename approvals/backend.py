@@ -103,14 +103,14 @@ class Approvals:
         return list(queries.people_of(expressions))
 
 
-def _distinct_people(people: Sequence[set[object]], quorums: Sequence[int]) -> bool:
+def _distinct_people(people: Sequence[set[UUID]], quorums: Sequence[int]) -> bool:
     """Return whether every step can be met by people of its own: a bipartite matching by
     augmenting paths (one slot for each voice a step needs).
     """
     slots = [who for who, quorum in zip(people, quorums, strict=True) for _ in range(quorum)]
-    taken: dict[object, int] = {}
+    taken: dict[UUID, int] = {}
 
-    def place(slot: int, seen: set[object]) -> bool:
+    def place(slot: int, seen: set[UUID]) -> bool:
         for person in slots[slot] - seen:
             seen.add(person)
             if person not in taken or place(taken[person], seen):

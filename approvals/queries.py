@@ -55,7 +55,7 @@ def names_behind(expressions: Iterable[str]) -> dict[str, list[tuple[str, UUID]]
 def describe(requests: Iterable[ElevationRequest]) -> dict[UUID, ChainView]:
     """Return the chains of these requests as people see them, in two statements."""
     by_id = {request.pk: request for request in requests}
-    rows = list(
+    rows: list[Any] = list(
         Step.objects.filter(chain__request__in=list(by_id))
         .order_by("chain", "position", "decisions__decided_at", "decisions__id")
         .values(

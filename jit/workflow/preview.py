@@ -23,7 +23,7 @@ def preview(*, requester: User, ask: submit.Ask, channel: str, now: dt.datetime)
     who: list[list[str]] = []
     problem: DomainError | None = None
     try:
-        submit.refuse_unless_offered(assessment, requester=requester)
+        submit.refuse_unless_offered(assessment)
         who = [
             [
                 user.username

@@ -40,10 +40,10 @@ def sweep() -> None:
     for at in revocation.ending_soon(now, LOOK_AHEAD):
         end_due.apply_async(eta=at, expires=at + dt.timedelta(seconds=30))
     for grant_id in activation.due(now):
-        activate.apply_async(args=[str(grant_id)], expires=20)
+        activate.apply_async(args=(str(grant_id),), expires=20)
     lapse.lapse_due()
     for request_id in queries.extensions_due():
-        extend.apply_async(args=[str(request_id)], expires=20)
+        extend.apply_async(args=(str(request_id),), expires=20)
     break_glass.escalate_overdue()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -58,9 +59,9 @@ def ticket_changed(*, system: str, key: str) -> int:
     )
 
 
-def _end(*, grant_id: object, key: str, status: str) -> bool:
+def _end(*, grant_id: UUID, key: str, status: str) -> bool:
     with transaction.atomic():
-        grant = queries.lock_grant(grant_id)  # type: ignore[arg-type] -- the primary key
+        grant = queries.lock_grant(grant_id)
         now = db.now()
         if grant.state != GrantState.ACTIVE or grant.revoke_at is not None:
             return False

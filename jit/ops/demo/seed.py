@@ -11,11 +11,14 @@ from typing import Any
 
 import yaml
 
+from django.conf import settings
+
 from jit.catalog import loader
 from jit.identity import queries as identity
 from jit.kernel import clock
 from jit.kernel.actor import Actor, ActorKind, Channel
 from jit.ops.demo import people, target
+from jit.policy import files
 from jit.policy import operations as policy
 from jit.policy import queries as policies
 from jit.tickets import operations as tickets
@@ -134,7 +137,8 @@ def _catalogue(cluster: target.Cluster, password_file: Path) -> dict[str, Any]:
 def _install_policy() -> None:
     """Install the policy in POLICY_DIR as the first; later ones take two people, as anywhere."""
     if policies.active() is None:
-        policy.install_first(files=policy.read_files(), actor=SEEDER, now=clock.now())
+        found = files.read_folder(settings.POLICY_DIR)
+        policy.install_first(files=found, actor=SEEDER, now=clock.now())
 
 
 def _open_tickets() -> None:
