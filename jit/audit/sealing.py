@@ -62,10 +62,10 @@ def seal_batch(*, now: dt.datetime, limit: int) -> int:
         last = _last()
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT seq, txid::text, leaf FROM audit_event "
-                "WHERE (txid, seq) > (%s::xid8, %s) "
-                "AND txid < pg_snapshot_xmin(pg_current_snapshot()) "
-                "ORDER BY txid, seq LIMIT %s",
+                "SELECT e.seq, e.txid::text, e.leaf FROM audit_event e "
+                "WHERE (e.txid, e.seq) > (%s::xid8, %s) "
+                "AND e.txid < pg_snapshot_xmin(pg_current_snapshot()) "
+                "ORDER BY e.txid, e.seq LIMIT %s",  # `txid` alone would sort the text
                 [last.txid, last.seq, limit],
             )
             rows = cursor.fetchall()
