@@ -47,3 +47,11 @@ def _flush_as_owner() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", as_owner)
         yield
+
+
+@pytest.fixture
+def world(db: None) -> Any:
+    """The demo's people, policy, tickets and roles, on a real PostgreSQL target."""
+    from tests.support.world import World
+
+    return World()

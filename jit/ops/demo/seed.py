@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from django.conf import settings
 
 from jit.catalog import loader
