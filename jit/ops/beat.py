@@ -11,7 +11,7 @@ from django.db import connections
 
 logger = logging.getLogger(__name__)
 
-_LOOK_AGAIN_AFTER = 1.0
+_LOOK_AGAIN_AFTER = 1
 """Seconds between two attempts of a beat that waits, and the longest pause of one that ticks."""
 _SILENT_FOR_MS = 10_000
 """A holder that says nothing for so long (frozen, cut off) is disconnected by the server."""
@@ -98,7 +98,7 @@ class LockedScheduler(Scheduler):
         self.lock = Lock(self.lock_name)
         super().__init__(*args, **kwargs)
         # A longer pause would look like silence to the server and cost us the lock.
-        self.max_interval = min(self.max_interval, _LOOK_AGAIN_AFTER)
+        self.max_interval = min(self.max_interval or _LOOK_AGAIN_AFTER, _LOOK_AGAIN_AFTER)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Run what is due and return the seconds until the next call; nothing without the lock."""
