@@ -29,7 +29,7 @@ SEALING_KEY = hashlib.sha256(
     b"jit/sealing\0" + base64.b64decode(env.secret("JIT_SEALING_KEY", ""))
 ).digest()
 """Wraps the data keys of sealed values. `JIT_SEALING_KEY` is 32 random bytes in base64."""
-SEALING_KEY_IS_SET = bool(env.secret("JIT_SEALING_KEY", ""))
+SEALING_KEY_BYTES = len(base64.b64decode(env.secret("JIT_SEALING_KEY", "")))
 AUDIT_KEY_FILE = env.text("JIT_AUDIT_KEY_FILE", "")
 """The Ed25519 private key (PEM) that signs checkpoints, apart from all other keys."""
 AUDIT_ORIGIN = env.text("JIT_AUDIT_ORIGIN", "jit.local/audit")
@@ -294,3 +294,4 @@ TICKET_CLOSED_NOTICE = 300
 CHANGE_FREEZE = env.flag("JIT_CHANGE_FREEZE")
 """Whether a change freeze is on; policies read it as `request.change_freeze`."""
 METRICS_HOST = env.text("JIT_METRICS_HOST", "127.0.0.1")
+"""Who may ask for `/livez`, `/readyz` and `/metrics`: addresses and networks, by commas."""
