@@ -1,4 +1,4 @@
-"""The demo's world for tests: its people, its policy, its tickets, its roles on a real PostgreSQL."""
+"""The demo's people, policy, tickets and roles for tests, on a real PostgreSQL target."""
 
 from __future__ import annotations
 
