@@ -260,7 +260,10 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["jit.api.throttling.PerPerson"],
-    "DEFAULT_THROTTLE_RATES": {"read": "600/min", "write": "120/min"},
+    "DEFAULT_THROTTLE_RATES": {
+        "read": f"{env.integer('JIT_READS_PER_MINUTE', 600)}/min",
+        "write": f"{env.integer('JIT_WRITES_PER_MINUTE', 120)}/min",
+    },
     "EXCEPTION_HANDLER": "jit.api.errors.problem",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
@@ -283,14 +286,16 @@ PROCESS = env.text("JIT_PROCESS", "jit")
 """What this process is (`web`, `worker`, `beat`): in its log lines and database connections."""
 
 # --- Promises, in seconds --------------------------------------------------------------
-STUCK_AFTER = 60
+STUCK_AFTER = env.integer("JIT_STUCK_AFTER", 60)
 """A revocation not yet proven after this many seconds rings the bell."""
-ACTIVATION_WINDOW = 3600
+ACTIVATION_WINDOW = env.integer("JIT_ACTIVATION_WINDOW", 3600)
 """An approved grant that could not start within this is given up (and cleaned up)."""
 DEFAULT_LAPSE = 3600
 """An unanswered request lapses after this unless its chain says otherwise."""
-TICKET_CLOSED_NOTICE = 300
+TICKET_CLOSED_NOTICE = env.integer("JIT_TICKET_CLOSED_NOTICE", 300)
 """How long before a ticket's closing ends its grants: the requester is told first."""
+LEASE = env.integer("JIT_LEASE", 40)
+"""How long a worker that was killed keeps others from its work; longer than a call to a target."""
 CHANGE_FREEZE = env.flag("JIT_CHANGE_FREEZE")
 """Whether a change freeze is on; policies read it as `request.change_freeze`."""
 METRICS_HOST = env.text("JIT_METRICS_HOST", "127.0.0.1")

@@ -27,7 +27,7 @@ from jit.workflow import facts, hints
 
 log = logging.getLogger(__name__)
 
-LEASE = dt.timedelta(seconds=40)
+LEASE = dt.timedelta(seconds=settings.LEASE)
 """Longer than any call to a target may take, so that two workers never hold one grant."""
 SLOWEST_RETRY = 30.0
 
