@@ -82,7 +82,7 @@ class PasswordBackend(BaseBackend):
         if username is None or password is None:
             return None
         address = address_of(request)
-        username = username.strip().lower()
+        username, password = _encodable(username).strip().lower(), _encodable(password)
         operations.begin_attempt(username=username, address=address, now=now or clock.now())
         user = queries.user_by_username(username)
         if len(password) > LONGEST_PASSWORD:
@@ -152,6 +152,10 @@ class BrowserSession(SessionAuthentication):
 def address_of(request: HttpRequest | None) -> str:
     """Return the peer's address. Proxies are the ASGI server's to see through."""
     return str(request.META.get("REMOTE_ADDR", "")) if request is not None else ""
+
+
+def _encodable(text: str) -> str:
+    return text.encode(errors="replace").decode()
 
 
 def token_of(request: HttpRequest | Request) -> ApiToken | None:

@@ -105,44 +105,53 @@ class _Line:
 
 
 async def _watch(scope: dict[str, Any], user: User, line: _Line) -> None:
-    """Ask again whenever a hint comes, and every ASK_AGAIN_EVERY; cut the line on a no."""
+    """Ask again once the hints are heard, then at every hint and every ASK_AGAIN_EVERY; cut
+    the line on a no.
+    """
     hints = _Hints(live.group_of(user.pk))
     try:
-        while True:
+        await hints.join()
+        while await person_of(scope) is not None:
             await hints.wait(ASK_AGAIN_EVERY.total_seconds())
-            if await person_of(scope) is None:
-                await line.cut()
-                return
+        await line.cut()
     finally:
-        await hints.close()
+        await hints.leave()
 
 
 class _Hints:
-    """Waits for a message to the account's group; without a channel layer, just waits."""
+    """Hears the hints for an account; without a channel layer, it just takes its time."""
 
     def __init__(self, group: str) -> None:
         self.group = group
         self.channel = ""
 
-    async def wait(self, seconds: float) -> None:
-        started = asyncio.get_running_loop().time()
+    async def join(self) -> None:
         try:
-            async with asyncio.timeout(seconds):
-                layer = get_channel_layer()
-                if not self.channel:
-                    self.channel = await layer.new_channel()
-                # Joined anew each time: a layer forgets its members after a day or a restart.
-                await layer.group_add(self.group, self.channel)
-                await layer.receive(self.channel)
-        except TimeoutError:
-            return
+            layer = get_channel_layer()
+            self.channel = self.channel or await layer.new_channel()
+            # Again and again: a layer forgets its members when it is started anew.
+            await layer.group_add(self.group, self.channel)
         except Exception:  # a layer that is down must not stop the asking
             log.warning("no hints for %s", self.group, exc_info=True)
-            await asyncio.sleep(seconds - (asyncio.get_running_loop().time() - started))
 
-    async def close(self) -> None:
-        if self.channel:
-            try:
-                await get_channel_layer().group_discard(self.group, self.channel)
-            except Exception:  # it forgets by itself
-                log.debug("could not leave %s", self.group, exc_info=True)
+    async def wait(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        try:
+            async with asyncio.timeout_at(until):
+                await get_channel_layer().receive(self.channel)
+        except TimeoutError:
+            pass
+        except Exception:  # as above
+            log.warning("no hints for %s", self.group, exc_info=True)
+        else:
+            return
+        # A layer that fails at once must not make this a busy loop.
+        await asyncio.sleep(max(0.0, until - loop.time()))
+        await self.join()
+
+    async def leave(self) -> None:
+        try:
+            await get_channel_layer().group_discard(self.group, self.channel)
+        except Exception:  # it forgets by itself
+            log.debug("could not leave %s", self.group, exc_info=True)

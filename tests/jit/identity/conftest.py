@@ -7,9 +7,15 @@ import datetime as dt
 import pytest
 
 from jit.identity.models import User
+from tests.jit.identity import recorded
 from tests.support import people
 
 NOW = dt.datetime(2026, 3, 2, 22, 14, tzinfo=dt.UTC)
+
+
+@pytest.fixture(autouse=True)
+def _own_events() -> None:
+    recorded.begin()
 
 
 @pytest.fixture

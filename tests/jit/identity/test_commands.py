@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from jit.identity import queries
+from jit.identity.operations.tokens import digest_of
+from tests.jit.identity.recorded import events
+from tests.support import people
+
+
+def run(*arguments):
+    out, err = io.StringIO(), io.StringIO()
+    call_command(*arguments, stdout=out, stderr=err)
+    return out.getvalue()
+
+
+class TestCreateUser:
+    def test_prints_a_password_that_works(self, db):
+        people.group("payments-leads")
+        printed = run("create_user", "ada", "--group", "payments-leads", "--email", "a@example.com")
+        ada = queries.user_by_username("ada")
+        assert ada.check_password(printed.split()[-1])
+        assert queries.groups_of(ada) == {"payments-leads"}
+        assert events("user.created")[0].actor_id.startswith("terminal:")
+
+    def test_prints_no_password_that_was_given(self, db, monkeypatch):
+        monkeypatch.setattr("sys.stdin", io.StringIO(people.PASSWORD + "\n"))
+        printed = run("create_user", "ada", "--password-stdin")
+        assert people.PASSWORD not in printed
+        assert queries.user_by_username("ada").check_password(people.PASSWORD)
+
+    @pytest.mark.parametrize(
+        "more", [["--group", "nobody-made-it"], ["--manager", "nobody"], ["--timezone", "Mars"]]
+    )
+    def test_makes_nothing_when_something_is_wrong(self, db, more):
+        with pytest.raises(CommandError):
+            run("create_user", "ada", *more)
+        assert queries.user_by_username("ada") is None
+
+    def test_refuses_a_name_that_is_taken(self, rita):
+        with pytest.raises(CommandError):
+            run("create_user", "rita")
+
+
+class TestCreateToken:
+    def test_prints_the_token_alone_so_that_it_can_be_piped(self, rita):
+        printed = run("create_token", "rita", "--name", "ci", "--scope", "read", "--days", "7")
+        token = queries.token_by_digest(digest_of(printed.strip()))
+        assert token.user == rita
+        assert token.scopes == ["read"]
+
+    @pytest.mark.parametrize("more", [["--days", "367"], ["--days", "0"], ["--name", " "]])
+    def test_refuses_what_the_page_would_refuse(self, rita, more):
+        ask = ["create_token", "rita", "--name", "ci", "--scope", "read", *more]
+        with pytest.raises(CommandError):
+            run(*ask)
+        assert not rita.api_tokens.exists()
+
+    def test_refuses_somebody_unknown(self, db):
+        with pytest.raises(CommandError):
+            run("create_token", "nobody", "--name", "ci", "--scope", "read")
