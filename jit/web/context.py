@@ -47,7 +47,7 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
     """
     theme = request.COOKIES.get("theme", "")
     user = getattr(request, "user", None)
-    inside = bool(user is not None and getattr(request, "signed_in", False))
+    inside = bool(user is not None and user.is_authenticated)
     return {
         "theme": theme if theme in THEMES else "",
         "embedded": settings.EMBEDDED,

@@ -2,6 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any
+from django.urls import path, re_path
 
-urlpatterns: list[Any] = []
+from jit.web.views import (
+    account,
+    ask,
+    audit,
+    catalogue,
+    grants,
+    home,
+    policy,
+    requests,
+    reviews,
+    sign_in,
+    tickets,
+)
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    re_path(r"^home/part/(?P<name>held|recent)/$", home.part, name="home-part"),
+    path("sign-in/", sign_in.password, name="sign-in"),
+    path("sign-in/code/", sign_in.code, name="sign-in-code"),
+    path("sign-in/enrol/", sign_in.enrol, name="sign-in-enrol"),
+    path("sign-out/", sign_in.sign_out, name="sign-out"),
+    path("request/", ask.ask, name="request-new"),
+    path("request/roles/", ask.roles, name="request-roles"),
+    path("request/ticket/", ask.ticket, name="request-ticket"),
+    path("request/ruling/", ask.ruling, name="request-ruling"),
+    path("break-glass/", ask.glass, name="break-glass"),
+    path("requests/", requests.requests, name="requests"),
+    path("requests/<uuid:request_id>/", requests.detail, name="request"),
+    path("requests/<uuid:request_id>/withdraw/", requests.withdraw, name="request-withdraw"),
+    path("requests/<uuid:request_id>/ticket/", reviews.file_ticket, name="request-file-ticket"),
+    re_path(
+        r"^requests/(?P<request_id>[0-9a-f-]{36})/part/(?P<name>head|grant|events)/$",
+        requests.part,
+        name="request-part",
+    ),
+    path("grants/", grants.grants, name="grants"),
+    path("grants/revoke/", grants.take_back_all, name="grants-revoke"),
+    path("grants/<uuid:grant_id>/credential/", grants.credential, name="grant-credential"),
+    path("grants/<uuid:grant_id>/return/", grants.give_back, name="grant-return"),
+    path("grants/<uuid:grant_id>/revoke/", grants.take_back, name="grant-revoke"),
+    path("reviews/", reviews.reviews, name="reviews"),
+    path("reviews/<uuid:review_id>/", reviews.answer, name="review-answer"),
+    path("tickets/", tickets.tickets, name="tickets"),
+    path("tickets/new/", tickets.new, name="ticket-new"),
+    path("tickets/<str:key>/", tickets.ticket, name="ticket"),
+    path("tickets/<str:key>/close/", tickets.close, name="ticket-close"),
+    path("catalogue/", catalogue.catalogue, name="catalogue"),
+    path("policy/", policy.policy, name="policy"),
+    path("policy/propose/", policy.propose, name="policy-propose"),
+    path("policy/<str:digest>/", policy.bundle, name="policy-bundle"),
+    path("policy/<str:digest>/activate/", policy.activate, name="policy-activate"),
+    path("audit/", audit.search, name="audit"),
+    path("audit/verify/", audit.verify_all, name="audit-verify-all"),
+    path("audit/<int:seq>/", audit.event, name="audit-event"),
+    path("audit/<int:seq>/verify/", audit.verify, name="audit-verify"),
+    path("account/", account.account, name="account"),
+    path("account/tokens/", account.new_token, name="account-new-token"),
+    path("account/tokens/<uuid:token_id>/revoke/", account.end_token, name="account-end-token"),
+    path("account/confirm/", account.confirm, name="account-confirm"),
+    path("account/recovery-codes/", account.recovery_codes, name="account-recovery-codes"),
+    path("account/zone/", account.zone, name="account-zone"),
+]

@@ -1,0 +1,114 @@
+"""One door for all pages: who may come in, in whose time zone, and what becomes of a refusal."""
+
+from __future__ import annotations
+
+import functools
+import zoneinfo
+from collections.abc import Callable
+from typing import Any, Concatenate
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+
+from jit.identity import permissions
+from jit.identity.models import User
+from jit.identity.permissions import Permission
+from jit.kernel.errors import DomainError
+
+type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+class PageRequest(HttpRequest):
+    """A request whose person is known to be signed in; for the type checker only."""
+
+    user: User  # type: ignore[assignment]
+    htmx: Any
+    second_factor_at: Any
+
+
+def page[**P](
+    permission: Permission | None = None,
+) -> Callable[[Callable[Concatenate[Any, P], HttpResponse]], View[P]]:
+    """Return a decorator for a view that only signed-in people see, and of them, where
+    `permission` is given, only its holders. Times are drawn in the person's zone; a DomainError
+    becomes a page, or beside a form the refusal, with its own status.
+    """
+
+    def decorate(view: Callable[Concatenate[Any, P], HttpResponse]) -> View[P]:
+        @functools.wraps(view)
+        def inner(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            if not isinstance_user(request):
+                return to_sign_in(request)
+            if permission is not None and not permissions.has(request.user, permission):
+                raise PermissionDenied
+            with timezone.override(zone_of(request)):
+                try:
+                    response = view(request, *args, **kwargs)
+                except DomainError as refusal:
+                    response = refused(request, refusal)
+            response.headers.setdefault("Cache-Control", "no-store")
+            return response
+
+        inner.page_permission = permission  # type: ignore[attr-defined] -- for the architecture test
+        return inner
+
+    return decorate
+
+
+def isinstance_user(request: HttpRequest) -> bool:
+    """Return whether the request's person is signed in, second factor and all."""
+    return request.user.is_authenticated
+
+
+def zone_of(request: HttpRequest) -> zoneinfo.ZoneInfo:
+    """Return the person's time zone; UTC where its name is not known here."""
+    try:
+        return zoneinfo.ZoneInfo(getattr(request.user, "timezone", "UTC"))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        return zoneinfo.ZoneInfo("UTC")
+
+
+def is_part(request: HttpRequest) -> bool:
+    """Return whether htmx asks for a part of a page."""
+    return bool(getattr(request, "htmx", False)) and not request.headers.get("HX-Boosted")
+
+
+def to_sign_in(request: HttpRequest) -> HttpResponse:
+    """Lead to the sign-in page and, once signed in, back to a page that was being read."""
+    address = reverse(settings.LOGIN_URL) if "/" not in settings.LOGIN_URL else settings.LOGIN_URL
+    if request.method == "GET" and not is_part(request):
+        return HttpResponseRedirect(f"{address}?{urlencode({'next': request.get_full_path()})}")
+    if is_part(request):
+        response = HttpResponse(status=401)
+        response.headers["HX-Redirect"] = address
+        return response
+    return HttpResponseRedirect(address)
+
+
+def go(request: HttpRequest, address: str) -> HttpResponse:
+    """Send the browser on: a redirect for it, a header for htmx."""
+    if is_part(request):
+        response = HttpResponse(status=204)
+        response.headers["HX-Redirect"] = address
+        return response
+    return HttpResponseRedirect(address)
+
+
+def refused(request: HttpRequest, refusal: DomainError) -> HttpResponse:
+    """Draw a refusal: for htmx the sentence that goes beside the form, else a page."""
+    context = {"problem": refusal, "status": refusal.status}
+    if is_part(request):
+        response = render(request, "components/_problem.html", context, status=refusal.status)
+        response.headers["JIT-Problem"] = refusal.code
+        return response
+    words = {
+        "title": refusal.title or "That did not go through",
+        "what": refusal.detail,
+        "todo": "",
+    }
+    return render(request, "errors/error.html", {**context, **words}, status=refusal.status)

@@ -1,0 +1,88 @@
+"""A ruling as sentences: what will happen, who is asked in which order, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jit.web.templatetags.pages import duration, who
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence with its shape and tone."""
+
+    text: str
+    icon: str = "check"
+    tone: str = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step of the chain to come: whom it asks, how many of them, how long they have."""
+
+    asks: str
+    quorum: int
+    answer_within: str
+    names: tuple[str, ...] = ()
+
+
+ADMITTED = ("auto", "needs_approval")
+
+
+def admitted(ruling: Mapping[str, Any]) -> bool:
+    return ruling.get("outcome") in ADMITTED
+
+
+def rungs(ruling: Mapping[str, Any]) -> list[Rung]:
+    """Return the chain that a stored ruling asks for."""
+    return [
+        Rung(
+            asks=who(step["any_of"]),
+            quorum=int(step.get("quorum", 1)),
+            answer_within=duration(step.get("lapse_after_seconds", 0)),
+        )
+        for step in ruling.get("chain", ())
+    ]
+
+
+def sentences(ruling: Mapping[str, Any], *, missing: Sequence[str] = ()) -> list[Sentence]:
+    """Return what a ruling says. `missing` are its sentences of refusal, where it refuses."""
+    if not admitted(ruling):
+        return [Sentence(text, "cross", "bad") for text in missing]
+    found = []
+    if ruling["outcome"] == "auto":
+        found.append(Sentence("Nobody need approve: it starts as soon as you ask."))
+    longest = ruling.get("max_duration_seconds", 0)
+    found.append(Sentence(f"Up to {duration(longest)} are allowed.", "clock", "calm"))
+    found += _obligations(ruling.get("obligations", {}))
+    return found
+
+
+def _obligations(owed: Mapping[str, Any]) -> list[Sentence]:
+    found = []
+    if owed.get("approval_strength") == "web_phishing_resistant":
+        found.append(
+            Sentence("Approvers confirm with their own second factor, on the web.", "lock", "calm")
+        )
+    age = owed.get("mfa_max_age_seconds")
+    if age:
+        text = f"Your second factor must be no older than {duration(age)} when it starts."
+        found.append(Sentence(text, "lock", "calm"))
+    if owed.get("on_ticket_closed") == "revoke":
+        found.append(Sentence("It ends early if the ticket is closed.", "ticket", "calm"))
+    if owed.get("record") == "required":
+        found.append(Sentence("What you do with it is recorded.", "eye", "calm"))
+    if owed.get("review_after"):
+        found.append(Sentence("Its use is reviewed afterwards.", "eye", "calm"))
+    return found
+
+
+def failed_clauses(ruling: Mapping[str, Any]) -> list[str]:
+    """Return what did not hold, rule by rule, for the reader who wants to know exactly."""
+    return [
+        clause.get("message") or clause.get("text", "")
+        for clause in ruling.get("trace", ())
+        if clause.get("passed") is False
+    ]

@@ -1,0 +1,42 @@
+// The request page: a changed field asks for the ruling again; a picked role folds the others away.
+
+const form = document.getElementById("ask");
+const ruling = document.getElementById("ruling");
+const ignored = new Set(["role_search"]);
+
+function askAgain(event) {
+  if (ruling && !ignored.has(event.target.name)) window.htmx.trigger(ruling, "ruling");
+}
+form.addEventListener("input", askAgain);
+form.addEventListener("change", (event) => {
+  if (event.target.name === "duration_seconds") form.elements.other_minutes.value = "";
+  askAgain(event);
+});
+// Enter in the search must not send the form: it moves to the first role found.
+form.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.target.name !== "role_search") return;
+  event.preventDefault();
+  const first = form.querySelector("#roles input[type=radio]:not(:disabled)");
+  if (first) { first.checked = true; first.focus(); first.dispatchEvent(new Event("change", { bubbles: true })); }
+});
+// A click (not an arrow key) on a role folds the list to it.
+form.addEventListener("click", (event) => {
+  const radio = event.target.closest("#roles input[type=radio]");
+  if (!radio || event.detail === 0) return;
+  for (const choice of form.querySelectorAll("#roles .choice")) choice.hidden = choice !== radio.closest(".choice");
+  if (!form.querySelector("[data-unfold]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "btn btn-sm mt-2";
+    button.dataset.unfold = "";
+    button.textContent = "Show the other roles";
+    form.querySelector("#roles").append(button);
+  }
+});
+form.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-unfold]");
+  if (!button) return;
+  for (const choice of form.querySelectorAll("#roles .choice")) choice.hidden = false;
+  button.remove();
+  form.querySelector("#roles input:checked")?.focus();
+});

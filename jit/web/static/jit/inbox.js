@@ -1,0 +1,39 @@
+// The inbox by keyboard: j and k move, a approves, d denies (with a reason), o opens.
+
+const inbox = document.querySelector("[data-inbox]");
+const cards = () => [...inbox.querySelectorAll("[data-ask-card]")];
+const current = () => document.activeElement.closest?.("[data-ask-card]");
+
+function move(by) {
+  const all = cards();
+  if (!all.length) return;
+  const at = all.indexOf(current());
+  const next = all[Math.min(Math.max(at + by, 0), all.length - 1)] ?? all[0];
+  next.focus();
+  next.scrollIntoView({ block: "nearest" });
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input, textarea, select, [contenteditable]")) {
+    if (event.key === "Escape") current()?.focus();
+    return;
+  }
+  const card = current();
+  const acts = {
+    j: () => move(1),
+    k: () => move(-1),
+    a: () => {
+      const otp = card?.querySelector("[data-otp]");
+      if (otp && !otp.value) otp.focus();
+      else card?.querySelector("[data-approve]")?.click();
+    },
+    d: () => {
+      const reason = card?.querySelector("[data-comment]");
+      if (reason && !reason.value.trim()) reason.focus();
+      else card?.querySelector("[data-deny]")?.click();
+    },
+    o: () => card?.querySelector("[data-open]")?.click(),
+  };
+  if (acts[event.key]) { event.preventDefault(); acts[event.key](); }
+});

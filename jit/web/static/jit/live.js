@@ -1,0 +1,82 @@
+// Hints over one websocket: what is hinted at reads itself again. When the socket is down,
+// everything that lives reads itself every 15 seconds instead.
+
+const light = document.querySelector("[data-live-light] span");
+let socket, wait = 500, fallback;
+const pending = new Set();
+
+const living = () => [...document.querySelectorAll("[data-watch]")];
+const names = () => [...new Set(living().flatMap((element) => element.dataset.watch.split(" ")))];
+
+function busy(element) {
+  const form = element.querySelector("form[data-dirty], dialog[open]");
+  return Boolean(form) || (element.contains(document.activeElement)
+    && document.activeElement.matches("input:not([type=radio]), textarea, select"));
+}
+
+function refresh(element) {
+  if (busy(element)) { element.setAttribute("data-stale", ""); return; }
+  element.removeAttribute("data-stale");
+  window.htmx.trigger(element, "hint");
+}
+
+function hinted(id) {
+  for (const element of living()) {
+    const watched = element.dataset.watch.split(" ");
+    if (id === "*" || watched.includes(id) || watched.includes("person") || watched.includes("operators")) pending.add(element);
+  }
+  clearTimeout(hinted.timer);
+  hinted.timer = setTimeout(() => {
+    for (const element of pending) if (element.isConnected) refresh(element);
+    pending.clear();
+  }, 120);
+}
+
+function show(text) { if (light) light.textContent = text; }
+
+function watch() {
+  const wanted = names().filter((name) => name !== "person");
+  if (socket?.readyState === WebSocket.OPEN && wanted.length) socket.send(JSON.stringify({ watch: wanted }));
+}
+
+function connect() {
+  if (!living().length) { show("Nothing live here"); return; }
+  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/live/`);
+  socket.onopen = () => {
+    clearInterval(fallback);
+    show("Live");
+    document.documentElement.dataset.live = "on";
+    watch();
+    if (wait > 500) hinted("*");
+    wait = 500;
+  };
+  socket.onmessage = (event) => {
+    const hint = JSON.parse(event.data);
+    if (hint.about === "watching") { document.documentElement.dataset.watching = hint.count; return; }
+    hinted(hint.id || "*");
+  };
+  socket.onclose = (event) => {
+    delete document.documentElement.dataset.live;
+    if (event.code === 4401) { show("Signed out: reload the page"); return; }
+    show("Reconnecting");
+    clearInterval(fallback);
+    fallback = setInterval(() => hinted("*"), 15000);
+    setTimeout(connect, wait);
+    wait = Math.min(wait * 2, 15000);
+  };
+}
+
+document.addEventListener("input", (event) => {
+  const form = event.target.closest("[data-watch] form");
+  if (form) form.dataset.dirty = "1";
+});
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.target.matches?.("form")) delete event.target.dataset.dirty;
+});
+document.addEventListener("click", (event) => {
+  const living = event.target.closest("[data-show-fresh]")?.closest("[data-watch]");
+  if (living) { living.removeAttribute("data-stale"); window.htmx.trigger(living, "hint"); }
+});
+document.addEventListener("htmx:afterSettle", watch);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) hinted("*"); });
+connect();

@@ -1,0 +1,125 @@
+"""Policy: the bundle in force with its tests, drift, candidates and what they would change."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from jit.identity import permissions
+from jit.identity import queries as identity
+from jit.identity.authentication import actor_of
+from jit.identity.permissions import Permission
+from jit.kernel import clock
+from jit.kernel.errors import DomainError, InvalidInput
+from jit.policy import cases, files, operations, queries
+from jit.policy.models import PolicyBundle
+from jit.web.htmx import PageRequest, page
+
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    kind: str
+    text: str
+
+
+@require_GET
+@page(Permission.POLICY_READ)
+def policy(request: PageRequest) -> HttpResponse:
+    """Show the bundle in force, its tests, whether the files differ, and all bundles."""
+    active = queries.active()
+    results, broken = [], ""
+    if active:
+        try:
+            results = list(cases.run(queries.compiled_bundle(active.bundle.digest)))
+        except DomainError as error:
+            broken = error.detail
+    context = {
+        "active": active,
+        "results": results,
+        "failed": [result for result in results if not result.passed],
+        "broken": broken,
+        "drift": queries.drift(),
+        "bundles": list(queries.bundles()[:SHOWN]),
+        "history": list(queries.history()[:SHOWN]),
+        "may_propose": permissions.has(request.user, Permission.POLICY_PROPOSE),
+    }
+    return render(request, "jit/policy/policy.html", context)
+
+
+@require_GET
+@page(Permission.POLICY_READ)
+def bundle(request: PageRequest, digest: str) -> HttpResponse:
+    """Show one bundle: its files, and line by line what differs from the one in force."""
+    row = queries.bundle_by_digest(digest)
+    active = queries.active()
+    in_force = active is not None and active.bundle_id == row.pk
+    own = row.proposed_by is not None and identity.same_person(row.proposed_by, request.user)
+    context = {
+        "bundle": row,
+        "in_force": in_force,
+        "changes": [] if in_force else _changes(active.bundle if active else None, row),
+        "own": own,
+        "may_activate": permissions.has(request.user, Permission.POLICY_ACTIVATE) and not own,
+    }
+    return render(request, "jit/policy/bundle.html", context)
+
+
+@require_POST
+@page(Permission.POLICY_ACTIVATE)
+def activate(request: PageRequest, digest: str) -> HttpResponse:
+    row = queries.bundle_by_digest(digest)
+    operations.activate(
+        bundle=row,
+        user=request.user,
+        actor=actor_of(request),
+        now=clock.now(),
+        comment=request.POST.get("comment", "")[:1000],
+    )
+    messages.success(request, f"Bundle {row} is in force.")
+    return redirect("policy")
+
+
+@require_POST
+@page(Permission.POLICY_PROPOSE)
+def propose(request: PageRequest) -> HttpResponse:
+    """Propose the policy files that lie on this machine as a candidate."""
+    try:
+        found = files.read_folder(settings.POLICY_DIR)
+    except (files.NoPolicyFiles, OSError) as error:
+        raise InvalidInput(f"The policy files can't be read: {error}") from error
+    row = operations.propose(
+        files=found,
+        actor=actor_of(request),
+        user=request.user,
+        now=clock.now(),
+        comment=request.POST.get("comment", "")[:1000],
+    )
+    messages.success(request, f"Bundle {row} is proposed; a second person may activate it.")
+    return redirect("policy-bundle", digest=row.digest)
+
+
+def _changes(old: PolicyBundle | None, new: PolicyBundle) -> list[tuple[str, list[DiffLine]]]:
+    """Return, file by file, the lines that differ, with three lines around them."""
+    before = old.files if old else {}
+    found = []
+    for name in sorted(before.keys() | new.files.keys()):
+        was, will = before.get(name, ""), new.files.get(name, "")
+        if was == will:
+            continue
+        lines = difflib.unified_diff(was.splitlines(), will.splitlines(), lineterm="", n=3)
+        kinds = {"+": "add", "-": "del"}
+        shown = [
+            DiffLine(kinds.get(line[:1], ""), line)
+            for line in lines
+            if not line.startswith(("---", "+++"))
+        ]
+        found.append((name, shown))
+    return found
