@@ -25,7 +25,8 @@ from jit.kernel import clock
 
 AT_ONCE = 200
 """Roles in one transaction: few enough that a slow target answers within a call's timeout."""
-_WAIT_FOR_ONE = 1.0
+_LONGEST_WAIT = 1.0
+"""Seconds for which a role that somebody else is writing is waited for, when it is its turn."""
 _PAUSE = 0.01
 
 
@@ -149,10 +150,10 @@ class Endings:
         busy: list[Ending] = []
         with self._wires.borrow(self._context) as wire:
             names = [ending.name for ending in chunk]
-            rows = wire.begin("lock", look.try_locks(names), lock_seconds=_WAIT_FOR_ONE)
+            lock = look.try_locks(names) if len(names) > 1 else look.wait_for_lock(names[0])
+            wait = min(_LONGEST_WAIT, self._context.timeout_seconds / 2)
+            rows = wire.begin("lock", lock, lock_seconds=wait)
             taken = {row["name"] for row in rows if row["locked"]}
-            if len(chunk) == 1 and not taken:
-                raise Busy(f"{names[0]} is being written by somebody else at this moment")
             busy = [ending for ending in chunk if ending.name not in taken]
             ours = [ending for ending in chunk if ending.name in taken]
             there = {row["name"]: row for row in wire.ask("look", look.many_roles(taken))}

@@ -84,6 +84,13 @@ def try_locks(names: Iterable[str]) -> sql.Composed:
     ).format(sql.Literal(sorted(names)))
 
 
+def wait_for_lock(name: str) -> sql.Composed:
+    """Return a query that waits for one name's lock; `lock_timeout` says how long."""
+    return sql.SQL("SELECT {} AS name, pg_advisory_xact_lock({}) IS NOT NULL AS locked").format(
+        sql.Literal(name), lock_key(name)
+    )
+
+
 def many_roles(names: Iterable[str]) -> sql.Composed:
     """Return a query for the roles that exist among `names`, what our account made them a
     member of, and what others did.

@@ -146,6 +146,10 @@ class Wires:
         for connection in kept:
             connection.close()
 
+    def __del__(self) -> None:
+        if self._owner == os.getpid():
+            self.close()
+
     def _take(self, database: str) -> psycopg.Connection[dict[str, Any]] | None:
         while True:
             with self._lock:
@@ -203,8 +207,15 @@ class Wires:
             except psycopg.Error as error:
                 raise Unreachable(f"connect: {str(error).strip()}") from None
 
-        # libpq ends the attempt itself after connect_timeout.
-        return context.call("connect", talk, abort=lambda: None)
+        made: list[psycopg.Connection[dict[str, Any]]] = []
+        try:
+            # libpq ends the attempt itself after connect_timeout.
+            context.call("connect", lambda: made.append(talk()), abort=lambda: None)
+        except BaseException:
+            for connection in made:
+                connection.close()
+            raise
+        return made[0]
 
 
 _INHERITED: list[Any] = []

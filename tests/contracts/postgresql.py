@@ -1,0 +1,184 @@
+"""PostgreSQL as the kit sees it: through the superuser, and as a person who logs in."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
+
+import jit.connectors
+from jit.connectors.base import Connector, Context
+from jit.connectors.postgresql import PostgreSQL
+from jit.ops.embedded.postgres import wheel_binaries
+from tests.contracts.ground import Ground, Session
+from tests.contracts.proxy import Proxy
+from tests.support import servers
+
+SHIPPED = Path(jit.connectors.__file__).parent / "sql"
+SERVICE = "elevation_service"
+SERVICE_PASSWORD = "services-own"
+
+
+def run_shipped(target: servers.Target, name: str, *, database: str = "postgres", **values: str):
+    """Run one of the shipped scripts with psql, as its first lines say."""
+    variables = [f"--set={key}={value}" for key, value in values.items()]
+    done = subprocess.run(
+        [
+            wheel_binaries() / "psql",
+            "--no-psqlrc",
+            "--quiet",
+            *variables,
+            f"--file={SHIPPED / name}",
+            f"--dbname=host={target.host} port={target.port} user=postgres dbname={database}",
+        ],
+        env={"PGPASSWORD": target.password, "PATH": os.defpath, "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@cache
+def prepared(version: str) -> servers.Target:
+    """Return a cluster of this version with roles to give, set up by the shipped scripts."""
+    target = servers.target(version)
+    with psycopg.connect(target.dsn(), autocommit=True) as root:
+        root.execute("CREATE ROLE app_rw; CREATE ROLE app_ro; CREATE ROLE payroll")
+        root.execute("CREATE TABLE orders (number int); CREATE TABLE salaries (amount int)")
+        root.execute("GRANT SELECT, INSERT ON orders TO app_rw; GRANT SELECT ON orders TO app_ro")
+        root.execute("CREATE DATABASE warehouse")
+    with psycopg.connect(target.dsn("warehouse"), autocommit=True) as root:
+        root.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    for _ in range(2):  # Running a script again is harmless.
+        if version == "15":
+            run_shipped(target, "postgresql_15_definer.sql", roles="app_rw, app_ro", longest="1 h")
+            run_shipped(target, "postgresql_15_database.sql", database="warehouse")
+        else:
+            run_shipped(target, "postgresql_16_setup.sql", roles="app_rw, app_ro")
+    with psycopg.connect(target.dsn(), autocommit=True) as root:
+        root.execute(f"ALTER ROLE {SERVICE} PASSWORD '{SERVICE_PASSWORD}'")
+    return target
+
+
+class PsqlSession(Session):
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+
+    def works(self) -> bool:
+        try:
+            self.connection.execute("INSERT INTO orders VALUES (1)")
+        except psycopg.Error:
+            return False
+        return True
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+class PostgreSQLGround(Ground):
+    def __init__(self, version: str, cls: type[PostgreSQL] = PostgreSQL) -> None:
+        self.target = prepared(version)
+        self.cls = cls
+        self.root = psycopg.connect(self.target.dsn(), autocommit=True)
+
+    def close(self) -> None:
+        self.root.close()
+
+    def config(self, **changes: Any) -> dict[str, Any]:
+        return {
+            "host": self.target.host,
+            "port": self.target.port,
+            "user": SERVICE,
+            "password": "db:service",
+            "allowed_roles": ["app_rw", "app_ro"],
+            **changes,
+        }
+
+    def connector(
+        self, context: Context | None = None, *, port: int | None = None, **changes: Any
+    ) -> Connector:
+        context = context or Context()
+        with_secret = Context(
+            timeout_seconds=context.timeout_seconds,
+            journal=context.journal,
+            interfere=context.interfere,
+            resolve_db=lambda name: SecretStr(SERVICE_PASSWORD),
+        )
+        config = self.config(port=port or self.target.port, **changes)
+        if port:
+            # The people are told the way that does not lead through the proxy.
+            config |= {"public_host": self.target.host, "public_port": self.target.port}
+        return self.cls(self.cls.config_model.parse(config), with_secret)
+
+    def proxy(self) -> Proxy:
+        return Proxy(self.target.host, self.target.port)
+
+    def role_config(self) -> Mapping[str, Any]:
+        return {"member_of": "app_rw"}
+
+    def names(self) -> set[str]:
+        rows = self.root.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'jit\_%'")
+        return {row[0] for row in rows}
+
+    def usable_beyond(self, deadline: dt.datetime) -> set[str]:
+        rows = self.root.execute(
+            r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'jit\_%%' AND rolcanlogin"
+            " AND (rolvaliduntil IS NULL OR rolvaliduntil > %s)",
+            [deadline],
+        )
+        return {row[0] for row in rows}
+
+    def log_in(self, credential: Mapping[str, str], **changes: Any) -> PsqlSession | None:
+        try:
+            connection = psycopg.connect(
+                host=credential["host"],
+                port=int(credential["port"]),
+                dbname=changes.pop("database", credential["database"]),
+                user=credential["user"],
+                password=credential["password"],
+                options=credential.get("options", ""),
+                autocommit=True,
+                **changes,
+            )
+        except psycopg.OperationalError:
+            return None
+        return PsqlSession(connection)
+
+    def lose(self, name: str) -> None:
+        self.root.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+    def poison(self, name: str) -> None:
+        self.root.execute(sql.SQL("GRANT SELECT ON salaries TO {}").format(sql.Identifier(name)))
+
+    def cure(self, name: str) -> None:
+        self.root.execute(sql.SQL("REVOKE SELECT ON salaries FROM {}").format(sql.Identifier(name)))
+
+    def settled(self) -> bool:
+        rows = self.root.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = %s", [SERVICE]
+        )
+        return rows.fetchone() == (0,)
+
+    def reset(self) -> None:
+        names = sorted(self.names())
+        if names:
+            self.root.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE usename = ANY(%s)",
+                [names],
+            )
+        for name in names:
+            role = sql.Identifier(name)
+            for database in ("warehouse", "postgres"):
+                with psycopg.connect(self.target.dsn(database), autocommit=True) as root:
+                    root.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(role))
+            self.root.execute(sql.SQL("DROP ROLE {}").format(role))
