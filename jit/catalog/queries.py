@@ -118,3 +118,9 @@ def targets_to_look_at() -> list[UUID]:
 def is_in_use(row: Target | Role) -> bool:
     """Return whether a grant of this target or role is planned, live, or not yet proven gone."""
     return row.grants.exclude(state__in=OVER).exists()
+
+
+def targets_not_ok() -> list[str]:
+    """Return the slugs of the enabled targets whose last look found something wrong."""
+    ill = Target.objects.filter(enabled=True, health__ok=False)
+    return list(ill.order_by("slug").values_list("slug", flat=True))

@@ -1,0 +1,25 @@
+"""Is the broker there, and how much waits in it?"""
+
+from __future__ import annotations
+
+import redis
+from django.conf import settings
+
+TIMEOUT_SECONDS = 1.0
+
+
+class BrokerAway(Exception):
+    """The broker did not answer; the message says how, without its address's password."""
+
+
+def waiting() -> int:
+    """Return how many messages wait in our queue. Raises BrokerAway."""
+    try:
+        with redis.Redis.from_url(
+            settings.REDIS_URL,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+        ) as client:
+            return int(client.llen(settings.CELERY_TASK_DEFAULT_QUEUE))
+    except (redis.RedisError, OSError) as away:
+        raise BrokerAway(type(away).__name__) from None
