@@ -91,8 +91,8 @@ class Situation:
 
     def __init__(self, facts: Facts | Mapping[str, Any]) -> None:
         self.answers: dict[Any, Any] = {}
-        native = facts.native() if isinstance(facts, Facts) else dict(facts)
         try:
+            native = facts.native() if isinstance(facts, Facts) else dict(facts)
             self.activation = _WHOLE.Activation(native)
         except Exception as error:
             raise EvaluationFailed(f"the facts could not be bound: {error}") from error

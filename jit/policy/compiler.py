@@ -218,7 +218,7 @@ class _FileCompiler:
         line = lines[place.line - 1 : place.line] or [""]
         # A text on one line without escapes can be pointed into; of others we know the line.
         if line[0][place.column - 1 :].startswith(text.splitlines()[0] if text else "\0"):
-            column += place.column - 1 if fault.line == 1 else 0
+            column += place.column - 1
             self.problem(path, fault.message, place.line + fault.line - 1, column)
         else:
             where = f" (at {fault.line}:{column} of the expression)"

@@ -111,5 +111,6 @@ def _start(node: Any) -> Place:
     if isinstance(node, yaml.ScalarNode) and style in {"'", '"'}:
         return Place(line, column + 1)
     if isinstance(node, yaml.ScalarNode) and style in {"|", ">"}:
-        return Place(line + 1, 1)
+        _, _, body = node.start_mark.buffer[node.start_mark.pointer :].partition("\n")
+        return Place(line + 1, len(body) - len(body.lstrip(" ")) + 1)
     return Place(line, column)

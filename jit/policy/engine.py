@@ -98,8 +98,10 @@ class _Judge:
             eligible = self.when(rule)
             if for_them and eligible and (offer := self.offer(rule)) is not None:
                 offers.append(offer)
-            if for_them and rule.break_glass is not None and not break_glass.allowed:
-                break_glass = self.break_glass(rule)
+            if for_them and rule.break_glass is not None:
+                # Each is asked, even after one allowed it: an error in any refuses.
+                found = self.break_glass(rule)
+                break_glass = break_glass if break_glass.allowed else found
         return self.combine(hits, offers, break_glass)
 
     def combine(self, hits: list[str], offers: list[_Offer], break_glass: BreakGlass) -> Ruling:
