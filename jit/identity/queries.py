@@ -106,6 +106,11 @@ def group_by_slug(slug: str) -> Group | None:
     return Group.objects.filter(slug=slug).first() if NAME_PATTERN.fullmatch(slug) else None
 
 
+def permissions_of_group(group: Group) -> list[str]:
+    """Return the permissions that every member of the group has, sorted."""
+    return list(group.permissions.order_by("permission").values_list("permission", flat=True))
+
+
 def facts_of(user: User) -> dict[str, Any]:
     """Return what policy may know of a person: `id` (the user name), `groups`, `manager` (a
     user name or None), `email` and the directory's `attributes`.

@@ -151,21 +151,25 @@ def _device_of(request: HttpRequest, user: User) -> TotpDevice | None:
 
 
 def _enter(request: HttpRequest, *, user: User, method: str, now: dt.datetime) -> None:
-    del request.session[PENDING]
-    auth.login(request, user, backend=BACKEND)
-    browser.remember_second_factor(request.session, at=now, method=method)
-    marked: Any = request
-    marked.user = browser.admit(user)
-    marked.second_factor_at = now
-    address = address_of(request)
+    # One transaction: nobody is signed in without the event that says so.
     with transaction.atomic():
+        del request.session[PENDING]
+        auth.login(request, user, backend=BACKEND)
+        browser.remember_second_factor(request.session, at=now, method=method)
+        body = {
+            "method": method,
+            "address": Erasable(value=address_of(request), person=str(user.pk)),
+        }
         audit.record(
             action="user.signed-in",
             actor=actor_for(user, channel=Channel.WEB),
             now=now,
             subject=_subject(user),
-            body={"method": method, "address": Erasable(value=address, person=str(user.pk))},
+            body=body,
         )
+    marked: Any = request
+    marked.user = browser.admit(user)
+    marked.second_factor_at = now
 
 
 def _record_failure(*, username: str, address: str, now: dt.datetime) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import zoneinfo
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from jit.audit.events import Erasable, Subject
 from jit.identity import live
 from jit.identity.models import ApiToken, User
 from jit.identity.operations import tokens
+from jit.kernel import zones
 from jit.kernel.actor import Actor
 from jit.kernel.errors import Conflict, DomainError, InvalidInput
 from jit.kernel.tasks import enqueue_on_commit
@@ -104,7 +104,7 @@ def _check_fields(user: User) -> None:
         user.clean_fields()
     except ValidationError as invalid:
         fields = invalid.message_dict
-    if user.timezone not in zoneinfo.available_timezones():
+    if user.timezone not in zones.names():
         fields["timezone"] = ["Name a zone of the IANA database, such as Europe/Berlin."]
     if "\0" in user.display_name:
         fields["display_name"] = ["Leave out the NUL character."]
@@ -152,7 +152,7 @@ def set_password(*, user: User, password: str, actor: Actor, now: dt.datetime) -
 
 def set_timezone(*, user: User, timezone: str, actor: Actor, now: dt.datetime) -> None:
     """Choose the IANA zone in which the person is shown times. Raises InvalidInput."""
-    if timezone not in zoneinfo.available_timezones():
+    if timezone not in zones.names():
         raise InvalidInput(
             "Name a zone of the IANA database, such as Europe/Berlin.",
             fields={"timezone": ["Name a zone of the IANA database, such as Europe/Berlin."]},

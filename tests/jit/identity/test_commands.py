@@ -62,3 +62,44 @@ class TestCreateToken:
     def test_refuses_somebody_unknown(self, db):
         with pytest.raises(CommandError):
             run("create_token", "nobody", "--name", "ci", "--scope", "read")
+
+
+class TestAccount:
+    def test_disables_and_enables(self, rita):
+        people.token(rita)
+        assert "1 tokens revoked" in run("account", "rita", "--disable", "--reason", "left")
+        assert not queries.person(rita.pk).is_active
+        assert "left" in str(events("user.disabled")[0].content)
+        run("account", "rita", "--enable")
+        assert queries.person(rita.pk).is_active
+
+    def test_ends_sessions(self, rita):
+        run("account", "rita", "--end-sessions")
+        assert queries.person(rita.pk).get_session_auth_hash() != rita.get_session_auth_hash()
+
+    def test_resets_a_lost_second_factor(self, rita, app):
+        assert queries.has_second_factor(rita)
+        run("account", "rita", "--reset-second-factor")
+        assert not queries.has_second_factor(rita)
+
+    @pytest.mark.parametrize("more", [["nobody", "--disable"], ["rita"]])
+    def test_refuses_what_it_can_not_do(self, rita, more):
+        with pytest.raises(CommandError):
+            run("account", *more)
+
+
+class TestGroup:
+    def test_makes_and_changes_in_one_go(self, rita):
+        people.person("ada", "payments-sre")
+        printed = run("group", "auditors", "--create", "--add", "ada", "--give", "audit:read")
+        assert printed == "auditors: members ada; permissions audit:read\n"
+        printed = run("group", "auditors", "--remove", "ada", "--take", "audit:read")
+        assert printed == "auditors: members -; permissions -\n"
+
+    @pytest.mark.parametrize(
+        "more", [["nothing"], ["new", "--create", "--add", "nobody"], ["payments-sre", "--create"]]
+    )
+    def test_changes_nothing_when_something_is_wrong(self, rita, more):
+        with pytest.raises(CommandError):
+            run("group", *more)
+        assert queries.group_by_slug("new") is None
