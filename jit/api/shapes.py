@@ -143,7 +143,7 @@ class RulingOut(Shape):
         choices=["auto", "needs_approval", "not_eligible", "denied", "error"]
     )
     rule = serializers.CharField(allow_blank=True, allow_null=True)
-    guardrails = serializers.ListField(child=serializers.DictField())
+    guardrails = serializers.ListField(child=serializers.CharField())
     max_duration_seconds = serializers.IntegerField()
     trace = ClauseOut(many=True)
     obligations = serializers.DictField()

@@ -320,7 +320,7 @@ def record_refusal(
                 "ticket": assessment.ask.ticket[:200],
                 "duration_seconds": assessment.ask.duration_seconds,
                 "rule": ruling.rule,
-                "guardrails": [hit.id for hit in ruling.guardrails],
+                "guardrails": list(ruling.guardrails),
                 "bundle_digest": ruling.bundle_digest,
                 "facts": ruling.facts,
             },
