@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 from jit.audit import proving, queries
-from jit.audit.proving import NotSealedYet, StoredTree
+from jit.audit.proving import NotSealedYet
 from jit.audit.verifier import EVIDENCE
 from jit.kernel import clock
 
@@ -24,27 +24,21 @@ def evidence_of_request(request_id: uuid.UUID, *, now: dt.datetime) -> dict[str,
     checkpoint = proving.latest_checkpoint()
     if checkpoint is None:
         raise NotSealedYet("Nothing is sealed yet. Try again in a few seconds.")
-    tree, entries, waiting = StoredTree(), [], 0
-    for event in queries.timeline_of_request(request_id):
-        try:
-            proof = proving.prove(seq=event.seq, checkpoint=checkpoint, tree=tree)
-        except NotSealedYet:
-            waiting += 1
-            continue
-        entries.append(
-            {
-                "index": proof.index,
-                "event": bytes(event.body).decode(),
-                "proof": [base64.b64encode(step).decode() for step in proof.path],
-            }
-        )
-    entries.sort(key=lambda entry: int(str(entry["index"])))
+    bodies = {event.seq: event.body for event in queries.timeline_of_request(request_id)}
+    proofs = proving.prove_all(seqs=list(bodies), checkpoint=checkpoint)
     return {
         "format": EVIDENCE,
         "request_id": str(request_id),
         "made_at": clock.rfc3339(now),
         "key": checkpoint.vkey,
         "checkpoint": checkpoint.note,
-        "events": entries,
-        "not_sealed_yet": waiting,
+        "events": [
+            {
+                "index": proof.index,
+                "event": bytes(bodies[proof.seq]).decode(),
+                "proof": [base64.b64encode(step).decode() for step in proof.path],
+            }
+            for proof in proofs
+        ],
+        "not_sealed_yet": len(bodies) - len(proofs),
     }

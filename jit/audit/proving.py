@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from jit.audit import log
@@ -78,16 +78,31 @@ def checkpoints(*, first_id: int, last_id: int) -> Iterator[AuditCheckpoint]:
         first_id = rows[-1].id + 1
 
 
-def prove(*, seq: int, checkpoint: AuditCheckpoint, tree: StoredTree | None = None) -> Proof:
+def prove(*, seq: int, checkpoint: AuditCheckpoint) -> Proof:
     """Return the inclusion proof of the event `seq` in the tree of `checkpoint`.
 
-    Give one `tree` for several proofs: they share what was read. Raises NotSealedYet when
-    the checkpoint does not cover the event.
+    Raises NotSealedYet when the checkpoint does not cover the event.
     """
-    leaf = AuditLeaf.objects.filter(seq=seq, idx__lt=checkpoint.size).first()
-    if leaf is None:
+    found = prove_all(seqs=[seq], checkpoint=checkpoint)
+    if not found:
         raise NotSealedYet("This event is not sealed yet. Try again in a few seconds.")
-    path = log.inclusion_proof(leaf.idx, checkpoint.size, (tree or StoredTree()).read)
-    return Proof(
-        seq=seq, index=leaf.idx, leaf=bytes(leaf.leaf), path=tuple(path), checkpoint=checkpoint
-    )
+    return found[0]
+
+
+def prove_all(*, seqs: Sequence[int], checkpoint: AuditCheckpoint) -> list[Proof]:
+    """Return the proofs of those of `seqs` that the checkpoint covers, in the log's order.
+
+    They share the tiles that are read.
+    """
+    read = StoredTree().read
+    leaves = AuditLeaf.objects.filter(seq__in=seqs, idx__lt=checkpoint.size).order_by("idx")
+    return [
+        Proof(
+            seq=leaf.seq,
+            index=leaf.idx,
+            leaf=bytes(leaf.leaf),
+            path=tuple(log.inclusion_proof(leaf.idx, checkpoint.size, read)),
+            checkpoint=checkpoint,
+        )
+        for leaf in leaves
+    ]

@@ -94,7 +94,7 @@ class TestBuild:
         with pytest.raises(ValueError, match="zone"):
             build({"at": dt.datetime(2026, 1, 1)})  # noqa: DTZ001 -- the point
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(
         body=st.dictionaries(
             st.text(),

@@ -11,11 +11,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 
 from jit.audit import checking, log, queries, sealing, signing, tasks, verifier
+from jit.audit import operations as audit
 from jit.audit.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditNode
 from jit.audit.proving import StoredTree
 from tests.jit.audit.conftest import NOW, sign_in
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_log")]
+pytestmark = pytest.mark.usefixtures("empty_log")
 
 
 def run(threads: list[threading.Thread]) -> None:
@@ -66,7 +67,7 @@ class TestSeal:
 
     def test_works_in_batches_and_stores_whole_tiles(self, write, seal, monkeypatch):
         monkeypatch.setattr(sealing, "A_BATCH", 100)
-        with transaction.atomic():
+        with audit.batch():
             for number in range(600):
                 sign_in(number=number)
         seal()
@@ -243,35 +244,3 @@ class TestLag:
         assert queries.lag(now=after) == queries.Lag(2, 30.0, None)
         seal()
         assert queries.lag(now=after) == queries.Lag(0, 0.0, 30.0)
-
-
-class TestSigner:
-    def test_refuses_a_key_of_another_kind(self, settings, tmp_path):
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
-
-        path = tmp_path / "key.pem"
-        path.write_bytes(
-            ec.generate_private_key(ec.SECP256R1()).private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        settings.AUDIT_KEY_FILE = str(path)
-        with pytest.raises(ImproperlyConfigured, match="Ed25519"):
-            signing.signer()
-
-    @pytest.mark.parametrize("content", [None, "no key"])
-    def test_refuses_a_file_that_holds_none(self, settings, tmp_path, content):
-        path = tmp_path / "key.pem"
-        if content:
-            path.write_text(content)
-        settings.AUDIT_KEY_FILE = str(path)
-        with pytest.raises(ImproperlyConfigured, match="JIT_AUDIT_KEY_FILE"):
-            signing.signer()
-
-    def test_refuses_a_name_that_a_note_cannot_carry(self, settings):
-        settings.AUDIT_ORIGIN = "my log"
-        with pytest.raises(ImproperlyConfigured, match="JIT_AUDIT_ORIGIN"):
-            signing.signer()

@@ -11,7 +11,6 @@ from jit.audit import operations as audit
 from jit.audit.models import AuditErasable, AuditEvent
 from tests.jit.audit.conftest import NOW, sign_in
 
-pytestmark = pytest.mark.django_db
 GROWING = ["audit_event", "audit_leaf", "audit_node", "audit_checkpoint"]
 FILLED = {
     "audit_leaf": "INSERT INTO audit_leaf VALUES (0, 1, sha256('a'))",
@@ -40,7 +39,7 @@ def run(statement: str) -> list[tuple[object, ...]]:
 
 
 @pytest.fixture
-def as_owner(db: None):
+def as_owner(empty_log):
     run("RESET ROLE")
     yield
     run("SET ROLE jit_app")
@@ -56,7 +55,7 @@ def table(request, empty_log) -> str:
     return name
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("empty_log")
 class TestTheApplication:
     def test_runs_as_the_role_that_owns_nothing(self):
         assert run("SELECT current_user") == [("jit_app",)]
@@ -94,7 +93,6 @@ class TestTheApplication:
         refused(f"ALTER TABLE {table} DISABLE TRIGGER ALL", because="must be owner")
 
 
-@pytest.mark.django_db(transaction=True)
 class TestTheOwner:
     def test_is_refused_by_the_trigger(self, table: str, as_owner):
         for statement in (
@@ -111,7 +109,6 @@ class TestTheOwner:
             refused(f"DELETE FROM audit_event_{NOW:%Y_%m}", because="append-only")
 
 
-@pytest.mark.django_db(transaction=True)
 class TestErasables:
     def test_can_be_emptied_but_not_rewritten_or_removed(self, empty_log, as_owner):
         with transaction.atomic():
@@ -127,6 +124,7 @@ class TestErasables:
         assert AuditErasable.objects.get().value is None
 
 
+@pytest.mark.django_db
 class TestPartitions:
     def made(self) -> set[str]:
         return {
@@ -180,6 +178,7 @@ class TestPartitions:
         refused(f"SELECT audit_ensure_partitions({months})", because="0 to 24")
 
 
+@pytest.mark.django_db
 class TestAnEvent:
     def test_has_its_leaf_from_the_database(self):
         from jit.audit.log import leaf_hash
