@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from jit.connectors import registry as connectors
 from jit.ops import callers
 from jit.tickets.adapters import registry as tickets
 
+log = logging.getLogger(__name__)
 SHORTEST_SECRET_KEY = 50
 FEWEST_LETTERS = 10
 SEALING_KEY_BYTES = 32
@@ -175,6 +177,9 @@ def refuse_to_start_if_misconfigured() -> None:
     a weak key, does not start. Warnings are written to the log.
     """
     findings = checks.run_checks(databases=["default"])
+    for finding in findings:
+        if not finding.is_serious():
+            log.warning("%s (%s) %s", finding.msg, finding.id, finding.hint or "")
     refused = [each for each in findings if each.is_serious() and not each.is_silenced()]
     if refused:
         told = "\n".join(f"- {each.msg} ({each.id})\n  {each.hint or ''}" for each in refused)

@@ -7,10 +7,11 @@ import unicodedata
 
 from django.db.models import Q, QuerySet
 
+from jit.identity import queries as identity
 from jit.identity.models import User
 from jit.kernel.errors import InvalidInput
 from jit.tickets.adapters import registry
-from jit.tickets.adapters.base import TicketSnapshot
+from jit.tickets.adapters.base import TicketSnapshot, TicketSystemUnavailable
 from jit.tickets.adapters.local import number_of
 from jit.tickets.models import LocalTicket
 from jit.tickets.operations import UnknownTicket
@@ -64,21 +65,22 @@ def _as_our_username(assignee: str | None) -> str | None:
     """
     if assignee is None or "@" not in assignee:
         return assignee
-    people = list(
-        User.objects.filter(email__iexact=assignee, is_active=True).values_list(
-            "username", flat=True
-        )[:2]
-    )
-    return people[0] if len(people) == 1 else assignee
+    person = identity.user_by_email(assignee)
+    return person.username if person else assignee
 
 
 def fetch(system: str, key: str) -> TicketSnapshot:
     """Return the ticket as it is now, its assignee as one of our usernames where it is one.
 
-    Never inside a transaction: it may wait for another machine. Raises TicketNotFound,
-    TicketForbidden, TicketSystemUnavailable, UnknownTicketSystem.
+    This is how a ticket that is on record is asked for again. Never inside a transaction: it
+    may wait for another machine. Raises TicketNotFound, TicketForbidden and
+    TicketSystemUnavailable, which a system that was taken out of the settings is too.
     """
-    snapshot = registry.system(system).fetch(key)
+    try:
+        adapter = registry.system(system)
+    except registry.UnknownTicketSystem as gone:
+        raise TicketSystemUnavailable(gone.detail, extra={"system": system}) from gone
+    snapshot = adapter.fetch(key)
     return dataclasses.replace(snapshot, assignee=_as_our_username(snapshot.assignee))
 
 

@@ -157,7 +157,7 @@ def _ticket_again(grant: Grant) -> TicketSnapshot | None:
     if not request.ticket_system:
         return None
     try:
-        ticket = tickets.look_up(f"{request.ticket_system}:{request.ticket_key}")
+        ticket = tickets.fetch(request.ticket_system, request.ticket_key)
     except TicketNotFound as gone:
         raise NoLongerEligible(EndReason.TICKET_CLOSED, gone.detail) from gone
     except TicketSystemUnavailable as unavailable:

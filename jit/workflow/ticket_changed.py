@@ -39,7 +39,7 @@ def ticket_changed(*, system: str, key: str) -> int:
     early for it. A system that does not answer changes nothing: it is asked again.
     """
     try:
-        ticket = tickets.look_up(f"{system}:{key}")
+        ticket = tickets.fetch(system, key)
         is_open, status = ticket.is_open, ticket.status
     except TicketNotFound:
         is_open, status = False, "gone"

@@ -50,6 +50,19 @@ class PostgreSQL(Connector):
     )
     config_model: ClassVar[type[Config]] = PostgreSQLConfig
     role_model: ClassVar[type[Config]] = PostgreSQLRole
+    changeable_while_live: ClassVar[frozenset[str]] = frozenset(
+        {
+            "allowed_roles",
+            "connect_timeout",
+            "connection_limit",
+            "password",
+            "public_host",
+            "public_port",
+            "require_auth",
+            "sslmode",
+            "sslrootcert",
+        }
+    )
 
     def __init__(self, config: Config, context: Context | None = None) -> None:
         if not isinstance(config, PostgreSQLConfig):

@@ -137,9 +137,10 @@ class TestRefuseToStartIfMisconfigured:
         yield given
         assert asked == [["default"]]
 
-    def test_starts_with_warnings(self, findings) -> None:
+    def test_starts_with_warnings_and_logs_them(self, findings, caplog) -> None:
         findings.append(django_checks.Warning("no policy", id="jit.W001"))
         checks.refuse_to_start_if_misconfigured()
+        assert "jit.W001" in caplog.text
 
     def test_says_everything_that_is_wrong_and_what_to_set(self, findings) -> None:
         findings += [

@@ -9,7 +9,7 @@ import pytest
 from jit.kernel.errors import InvalidInput
 from jit.tickets import operations as tickets
 from jit.tickets import queries
-from jit.tickets.adapters.base import TicketNotFound, TicketSnapshot
+from jit.tickets.adapters.base import TicketNotFound, TicketSnapshot, TicketSystemUnavailable
 from jit.tickets.adapters.registry import UnknownTicketSystem
 from tests.jit.tickets.conftest import NOW, _person
 
@@ -80,6 +80,12 @@ class TestParse:
     def test_names_the_systems_there_are(self) -> None:
         with pytest.raises(UnknownTicketSystem, match="local, jira"):
             queries.parse("snow:INC1")
+
+
+class TestFetch:
+    def test_a_system_taken_out_of_the_settings_is_one_that_does_not_answer(self) -> None:
+        with pytest.raises(TicketSystemUnavailable, match="known are: local"):
+            queries.fetch("jira", "PAY-1")
 
 
 @pytest.mark.django_db
