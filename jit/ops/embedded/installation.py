@@ -26,8 +26,8 @@ ROLES = ROOT / "jit" / "ops" / "sql" / "roles.sql"
 _LOG_LIMIT = 5_000_000
 OWN_FOLDERS = ("keys", "logs", "postgres", "demo-target")
 OWN_FILES = (
-    "demo.json", "installation", "lock", "processes.json", "migrated", "database-made",
-    "postgres.port", "demo-target.port",
+    "demo.json", "demo-catalogue.yaml", "installation", "lock", "processes.json",
+    "migrated", "database-made", "postgres.port", "demo-target.port",
 )  # fmt: skip
 
 

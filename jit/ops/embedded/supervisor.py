@@ -54,12 +54,14 @@ class Supervisor:
             say("making the tables")
             self._begin(here.migration()).wait_to_end()
             here.note_migrated()
-        web, *_ = self.programs = _programs(here)
-        for program in self.programs:
+        web, *others = self.programs = _programs(here)
+        web.start()  # First and almost alone: somebody waits for a page, nobody for a sweep.
+        seeding = self._begin(here.command("seed_demo")) if _can_seed() else None
+        self._note_processes()
+        web.wait_until(lambda: answers(here.place.port), seconds=90)
+        for program in others:
             program.start()
         self._note_processes()
-        seeding = self._begin(here.command("seed_demo")) if _can_seed() else None
-        web.wait_until(lambda: answers(here.place.port), seconds=90)
         if seeding:
             seeding.wait_to_end()
         say(f"ready after {time.monotonic() - begun:.1f} s")
