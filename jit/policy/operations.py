@@ -5,10 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
 from jit.audit import operations as audit
@@ -20,7 +18,6 @@ from jit.kernel import clock, db
 from jit.kernel.actor import Actor, Channel
 from jit.kernel.errors import Conflict, DomainError, NotAllowed
 from jit.policy import compiled, engine, lint, queries
-from jit.policy import files as policy_files
 from jit.policy.facts import Facts
 from jit.policy.models import PolicyActivation, PolicyBundle
 from jit.policy.ruling import Outcome, Ruling
@@ -71,14 +68,6 @@ def rule(facts: Facts, now: dt.datetime) -> Ruling:
             "; ".join(ruling.errors),
         )
     return ruling
-
-
-def read_files(folder: Path | None = None) -> dict[str, str]:
-    """Return the policy files in `folder`, or in `settings.POLICY_DIR`.
-
-    Raises NoPolicyFiles.
-    """
-    return policy_files.read_folder(folder or settings.POLICY_DIR)
 
 
 def record_shadow(
