@@ -29,7 +29,6 @@ class Action(StrEnum):
     GRANT_REVOCATION_STUCK = "grant.revocation-stuck"
     GRANT_LOST = "grant.lost"
     GRANT_ENDS_EARLY = "grant.ends-early"
-    GRANT_RETURNED = "grant.returned"
     GRANT_EXTENSION_DROPPED = "grant.extension-dropped"
     # Chains, steps and decisions
     CHAIN_CREATED = "chain.created"
@@ -52,14 +51,13 @@ class Action(StrEnum):
     # Privilege that the books don't know
     ORPHAN_FOUND = "orphan.found"
     ORPHAN_REMOVED = "orphan.removed"
-    ORPHAN_REPORTED = "orphan.reported"
+    ORPHAN_VANISHED = "orphan.vanished"
     # Tickets
     TICKET_OPENED = "ticket.opened"
     TICKET_EDITED = "ticket.edited"
+    TICKET_FILED = "ticket.filed"
     TICKET_CLOSED = "ticket.closed"
     TICKET_COMMENTED = "ticket.commented"
-    TICKET_CHANGED = "ticket.changed"
-    TICKET_UNREACHABLE = "ticket.unreachable"
     # People and how they sign in
     USER_CREATED = "user.created"
     USER_CHANGED = "user.changed"

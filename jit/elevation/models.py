@@ -104,8 +104,9 @@ class Grant(models.Model):
 
     `scheduled_for` is the window's opening as planned; `starts_at` is when the privilege was
     seen to work. `ends_at` is written before the target is touched and is what the target
-    holds. `revoke_at` ends it earlier for `end_reason`. The lease keeps two workers apart;
-    `next_try_at` spaces retries. `credential` is sealed and is wiped when the grant ends.
+    holds. `revoke_at` ends it earlier for `end_reason`. The lease keeps two workers apart,
+    `generation` tells their calls apart on the target, and `next_try_at` spaces retries.
+    `credential` is sealed, and wiped as it is shown and when the grant ends.
     """
 
     id = Uuid7Field()
@@ -134,6 +135,7 @@ class Grant(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     next_try_at = models.DateTimeField(null=True, blank=True)
     tries = models.PositiveIntegerField(default=0)
+    generation = models.PositiveIntegerField(default=0)
     last_error = models.CharField(max_length=1000, blank=True)
     rang_at = models.DateTimeField(null=True, blank=True)
     lost_at = models.DateTimeField(null=True, blank=True)

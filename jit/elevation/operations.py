@@ -190,6 +190,7 @@ def begin_activation(
         "ends_at": now + dt.timedelta(seconds=duration_seconds),
         "lease_until": lease_until,
         "tries": grant.tries + 1,
+        "generation": grant.generation + 1,
         "waiting_for": "",
     }
     if grant.state == GrantState.SCHEDULED:
@@ -206,6 +207,21 @@ def begin_activation(
     Grant.objects.filter(pk=grant.pk, state=GrantState.ACTIVATING).update(**changes)
     for name, value in changes.items():
         setattr(grant, name, value)
+
+
+def take_lease(*, grant: Grant, until: dt.datetime) -> None:
+    """Keep everybody else off a locked grant while the target is called for it: until then
+    nobody renews, extends or revokes it. The caller drops the lease when it is done.
+    """
+    grant.lease_until = until
+    grant.generation += 1
+    grant.save(update_fields=["lease_until", "generation"])
+
+
+def drop_lease(*, grant: Grant, error: str = "") -> None:
+    """Let others at the grant again; `error` is why the call failed, if it did."""
+    told = {"last_error": error[:1000]} if error else {}
+    Grant.objects.filter(pk=grant.pk).update(lease_until=None, **told)
 
 
 def finish_activation(

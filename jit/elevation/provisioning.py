@@ -50,7 +50,7 @@ def spec_of(grant: Grant, *, ends_at: dt.datetime | None = None) -> GrantSpec:
         principal=grant.user.username,
         role_config=grant.role.config,
         ends_at=deadline,
-        generation=grant.tries,
+        generation=grant.generation,
     )
 
 

@@ -207,7 +207,7 @@ def _finish(grant: Grant, *, issued: Issued) -> None:
                 tasks.enqueue_on_commit("jit.workflow.end_due", eta=grant.ends_at)
     except audit.MovedMeanwhile:
         with transaction.atomic():
-            Grant.objects.filter(pk=grant.pk, state=GrantState.REVOKING).update(lease_until=None)
+            elevation.drop_lease(grant=grant)
             tasks.enqueue_on_commit("jit.workflow.revoke", str(grant.pk))
 
 

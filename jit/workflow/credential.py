@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from django.db import transaction
 
 from jit.audit import operations as audit
 from jit.connectors.base import ConnectorError
+from jit.elevation import operations as elevation
 from jit.elevation import provisioning, queries
 from jit.elevation.models import Grant
 from jit.elevation.states import GrantState
@@ -54,17 +56,17 @@ def show(*, grant_id: UUID, user: User, actor: Actor) -> dict[str, Any]:
             return credential
         if grant.lease_until is not None and grant.lease_until > now:
             raise CredentialBusy("The credential is being renewed; try again in a second.")
-        Grant.objects.filter(pk=grant.pk).update(lease_until=now + LEASE)
+        elevation.take_lease(grant=grant, until=now + LEASE)
     try:
         issued = provisioning.provision(grant=grant, now=now)
     except ConnectorError as failure:
-        Grant.objects.filter(pk=grant.pk).update(lease_until=None)
+        elevation.drop_lease(grant=grant)
         raise TargetUnavailable(
             f"{grant.target.slug} did not set a new password: {failure}. Try again."
         ) from failure
     with transaction.atomic():
         fresh = queries.lock_grant(grant_id)
-        Grant.objects.filter(pk=grant.pk).update(lease_until=None)
+        elevation.drop_lease(grant=grant)
         if fresh.state == GrantState.ACTIVE:
             _shown(fresh, renewed=True, actor=actor)
             return dict(issued.credential)
@@ -72,7 +74,7 @@ def show(*, grant_id: UUID, user: User, actor: Actor) -> dict[str, Any]:
     raise CredentialNotActive(f"This grant is {fresh.state} by now.")
 
 
-def _check(grant: Grant, user: User, now: Any) -> None:
+def _check(grant: Grant, user: User, now: dt.datetime) -> None:
     if grant.user_id != user.pk:
         raise NotYourCredential("A credential is shown to the person who asked for the grant only.")
     if grant.state != GrantState.ACTIVE or grant.ends_at is None or grant.ends_at <= now:

@@ -34,11 +34,11 @@ def extend(*, request_id: UUID) -> None:
         provisioning.extend(grant=grant, ends_at=ends_at, now=db.now())
     except ConnectorError as failure:
         log.warning("could not extend %s: %s", grant, failure)
-        Grant.objects.filter(pk=grant.pk).update(lease_until=None, last_error=str(failure)[:1000])
+        elevation.drop_lease(grant=grant, error=str(failure))
         return
     with transaction.atomic():
         fresh = queries.lock_grant(grant.pk)
-        Grant.objects.filter(pk=grant.pk).update(lease_until=None)
+        elevation.drop_lease(grant=grant)
         if fresh.state == GrantState.ACTIVE:
             elevation.extend_grant(
                 grant=fresh, request=request, ends_at=ends_at, actor=CLOCK, now=db.now()
@@ -61,5 +61,5 @@ def _claim(request_id: UUID) -> tuple[Grant | None, ElevationRequest | None]:
             return None, None
         if grant.lease_until is not None and grant.lease_until > now:
             return None, None
-        Grant.objects.filter(pk=grant.pk).update(lease_until=now + LEASE)
+        elevation.take_lease(grant=grant, until=now + LEASE)
         return grant, request

@@ -79,6 +79,7 @@ class Migration(migrations.Migration):
                 ("lease_until", models.DateTimeField(blank=True, null=True)),
                 ("next_try_at", models.DateTimeField(blank=True, null=True)),
                 ("tries", models.PositiveIntegerField(default=0)),
+                ("generation", models.PositiveIntegerField(default=0)),
                 ("last_error", models.CharField(blank=True, max_length=1000)),
                 ("rang_at", models.DateTimeField(blank=True, null=True)),
                 ("lost_at", models.DateTimeField(blank=True, null=True)),

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+
+from jit.audit.models import AuditEvent
+from jit.catalog.models import Target
+from jit.elevation import queries
+from jit.elevation.models import Grant, Orphan
+from jit.kernel import clock
+from jit.workflow import reconcile, revoke
+from tests.support.world import World
+
+
+@pytest.fixture
+def stray(world: World) -> Iterator[str]:
+    """A role under our mark that no grant ever accounted for."""
+    name = "jit_0123456789abcdef0123456789abcdef"
+    with world.cluster.connect("postgres") as connection:
+        connection.execute(f'CREATE ROLE "{name}" LOGIN')
+        connection.execute(f'GRANT "{name}" TO privilege_broker WITH ADMIN TRUE')
+        yield name
+        connection.execute(f'DROP ROLE IF EXISTS "{name}"')
+
+
+def target() -> Target:
+    return Target.objects.get(slug="orders-db")
+
+
+class TestReconcile:
+    def test_finds_nothing_where_books_and_target_agree(self, world: World) -> None:
+        world.grant()
+        others = world.roles_on_target() - set(
+            Grant.objects.values_list("external_name", flat=True)
+        )
+        reconcile.reconcile(target=target())
+        assert Orphan.objects.count() == len(others)
+
+    def test_reports_privilege_that_was_never_ours_and_removes_it_on_an_operators_word(
+        self, world: World, stray: str
+    ) -> None:
+        reconcile.reconcile(target=target())
+        reconcile.reconcile(target=target())
+        orphan = queries.open_orphans().get(external_name=stray)
+        assert stray in world.roles_on_target()
+        assert AuditEvent.objects.filter(action="orphan.found", subject_id=stray).count() == 1
+        reconcile.remove(orphan_id=orphan.pk, actor=world.actor("opal"))
+        assert stray not in world.roles_on_target()
+        with pytest.raises(reconcile.OrphanGone):
+            reconcile.remove(orphan_id=orphan.pk, actor=world.actor("opal"))
+
+    def test_removes_what_a_late_call_made_again_after_the_end(self, world: World) -> None:
+        grant = world.grant()
+        world.due(grant)
+        revoke.revoke_due()
+        with world.cluster.connect("postgres") as connection:
+            connection.execute(f'CREATE ROLE "{grant.external_name}" LOGIN')
+            connection.execute(f'GRANT "{grant.external_name}" TO privilege_broker WITH ADMIN TRUE')
+        reconcile.reconcile(target=target())
+        assert grant.external_name not in world.roles_on_target()
+        assert Orphan.objects.get(external_name=grant.external_name).resolution == "removed"
+
+    def test_reports_a_grant_that_the_target_lost_and_never_makes_it_again(
+        self, world: World
+    ) -> None:
+        grant = world.grant()
+        Grant.objects.filter(pk=grant.pk).update(
+            provisioned_at=clock.now() - dt.timedelta(minutes=1)
+        )
+        with world.cluster.connect("orders") as connection:
+            connection.execute(f'DROP ROLE "{grant.external_name}"')
+        assert reconcile.reconcile(target=target()) >= 1
+        grant.refresh_from_db()
+        assert grant.lost_at
+        assert AuditEvent.objects.filter(action="grant.lost", grant_id=grant.pk).count() == 1
+        reconcile.reconcile(target=target())
+        assert grant.external_name not in world.roles_on_target()
+        assert AuditEvent.objects.filter(action="grant.lost", grant_id=grant.pk).count() == 1
+
+    def test_an_orphan_that_vanished_is_closed(self, world: World, stray: str) -> None:
+        reconcile.reconcile(target=target())
+        with world.cluster.connect("postgres") as connection:
+            connection.execute(f'DROP ROLE "{stray}"')
+        reconcile.reconcile(target=target())
+        assert Orphan.objects.get(external_name=stray).resolution == "vanished"
