@@ -111,6 +111,7 @@ def _start(node: Any) -> Place:
     if isinstance(node, yaml.ScalarNode) and style in {"'", '"'}:
         return Place(line, column + 1)
     if isinstance(node, yaml.ScalarNode) and style in {"|", ">"}:
-        _, _, body = node.start_mark.buffer[node.start_mark.pointer :].partition("\n")
+        buffer = str(node.start_mark.buffer or "")
+        _, _, body = buffer[node.start_mark.pointer :].partition("\n")
         return Place(line + 1, len(body) - len(body.lstrip(" ")) + 1)
     return Place(line, column)
