@@ -49,6 +49,7 @@ async def refused(key):
     line = caller(inner, key)
     accepted = await line.connect()
     closing = await line.receive_output(3)
+    await line.wait(3)
     return accepted and closing == {"type": "websocket.close", "code": 4401}
 
 
@@ -117,10 +118,10 @@ class TestWatch:
             line = caller(inner, key)
             await line.connect()
             for _ in range(2):  # at the door, and once the hints are heard
-                assert await asyncio.wait_for(asked.get(), 3) is not None
+                assert await asyncio.wait_for(asked.get(), 10) is not None
             await database_sync_to_async(disable)()
-            closing = await line.receive_output(timeout=3)
-            await line.wait()
+            closing = await line.receive_output(timeout=10)
+            await line.wait(10)
             return closing
 
         assert async_to_sync(talk)() == {"type": "websocket.close", "code": 4401}
@@ -139,9 +140,11 @@ class TestWatch:
             line = caller(Echo(), key)
             await line.connect()
             for _ in range(3):
-                assert await asyncio.wait_for(asked.get(), 3) is not None
+                assert await asyncio.wait_for(asked.get(), 10) is not None
             await database_sync_to_async(store(session_key=key).delete)()
-            return await line.receive_output(timeout=3)
+            closing = await line.receive_output(timeout=10)
+            await line.wait(10)
+            return closing
 
         assert async_to_sync(talk)() == {"type": "websocket.close", "code": 4401}
 
@@ -153,7 +156,7 @@ class TestWatch:
             line = caller(inner, key)
             await line.connect()
             for _ in range(2):
-                await asyncio.wait_for(asked.get(), 3)
+                await asyncio.wait_for(asked.get(), 10)
             await line.leave(1001)
             return [task for task in asyncio.all_tasks() if "_watch" in str(task.get_coro())]
 
