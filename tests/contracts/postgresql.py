@@ -169,6 +169,7 @@ class PostgreSQLGround(Ground):
         return rows.fetchone() == (0,)
 
     def reset(self) -> None:
+        self.root.execute("TRUNCATE jit.tombstone")
         names = sorted(self.names())
         if names:
             self.root.execute(

@@ -112,9 +112,12 @@ DECLARE
   other text;
 BEGIN
   PERFORM jit.check_deadline(deadline, member_of);
-  IF wanted !~ '^jit_[a-z0-9]{4,40}$' OR at_once NOT BETWEEN 1 AND 100
-     OR verifier !~ '^SCRAM-SHA-256\$[0-9]+:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+:[A-Za-z0-9+/=]+$'
-     OR note !~ '^\{"jit": *1,' OR note::json ->> 'role' IS DISTINCT FROM member_of THEN
+  -- Anything that is NULL makes this NULL, and so is refused.
+  IF (
+    wanted ~ '^jit_[a-z0-9]{4,40}$' AND at_once BETWEEN 1 AND 100
+    AND verifier ~ '^SCRAM-SHA-256\$[0-9]+:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+:[A-Za-z0-9+/=]+$'
+    AND note ~ '^\{"jit": *1,' AND note::json ->> 'role' = member_of
+  ) IS NOT TRUE THEN
     RAISE EXCEPTION 'the name, verifier, limit or comment is malformed' USING ERRCODE = 'JT003';
   END IF;
   PERFORM pg_advisory_xact_lock(hashtextextended(wanted, 0));
