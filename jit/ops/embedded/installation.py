@@ -92,15 +92,7 @@ class Installation:
 
     def environment(self, process: str) -> dict[str, str]:
         """Return the environment of one of the application's processes."""
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("JIT_", "DATABASE_", "REDIS_", "PG", "DJANGO_"))
-        }
-        own = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
-        return {
-            **inherited,
-            **own,
+        ours = {
             "PYTHONUNBUFFERED": "1",
             "DJANGO_SETTINGS_MODULE": "jit.settings",
             "JIT_EMBEDDED": "1",
@@ -118,6 +110,15 @@ class Installation:
             "JIT_DEMO_TARGET_SUPERUSER": "postgres",
             "JIT_DEMO_TARGET_PASSWORD": self.target.password,
         }
+        # A secret may come as X or X_FILE, but not as both: one in the shell stands aside.
+        decided = {name.removesuffix("_FILE") for name in ours}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name.removesuffix("_FILE") not in decided
+            and not name.startswith(("DATABASE_", "REDIS_", "PG", "DJANGO_"))
+        }
+        return inherited | ours
 
     def has_migrated(self) -> bool:
         """Return whether the tables are as the code's migrations make them.
@@ -228,13 +229,6 @@ def take_lock(place: Place) -> int:
     os.ftruncate(lock, 0)
     os.write(lock, f"process {os.getpid()}, {place.url}".encode())
     return lock
-
-
-_PASSED_ON = frozenset({
-    "JIT_DEBUG", "JIT_LOG_JSON", "JIT_JIRA_URL", "JIT_JIRA_USER", "JIT_JIRA_TOKEN",
-    "JIT_JIRA_TOKEN_FILE", "JIT_JIRA_SEVERITY_FIELD", "JIT_TICKET_SYSTEM", "JIT_POLICY_DIR",
-    "JIT_CONNECTOR_PLUGINS",
-})  # fmt: skip
 
 
 def _migrations_digest() -> str:
