@@ -55,3 +55,12 @@ def world(db: None) -> Any:
     from tests.support.world import World
 
     return World()
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Any]:
+    """One installation in real processes for all tests that meet it from outside."""
+    from tests.support import processes
+
+    with processes.installation(**processes.QUICK) as installation:
+        yield installation

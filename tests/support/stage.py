@@ -1,0 +1,153 @@
+"""A whole installation in processes of its own, moved by lines of JSON on standard input.
+
+It is what `make run` starts (the same servers, programs and demo), but each part can be killed and
+started by the test. When standard input ends, in whatever way, everything is stopped and removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jit.ops.embedded import ground
+from jit.ops.embedded.children import Child
+from jit.ops.embedded.installation import Installation, Place
+from jit.ops.embedded.supervisor import _programs, answers
+
+CRASHING = "tests.support.crashing"
+
+
+class Stage:
+    """One installation, its programs by name, and what a test may do to them."""
+
+    def __init__(self, data: Path, *, lasting: bool, extra: dict[str, str]) -> None:
+        self.here = Installation(Place(data, ground.free_port()))
+        self.servers = {
+            "database": self.here.database,
+            "target": self.here.target,
+            "valkey": self.here.valkey,
+        }
+        self.here.database.lasting = self.here.target.lasting = lasting
+        self.extra = extra
+        self.programs: dict[str, Child] = {}
+
+    def set_up(self) -> dict[str, Any]:
+        self.here.start_servers()
+        self._run(self.here.migration())
+        self._run(self.here.command("seed_demo"))
+        for program in _programs(self.here):
+            self._begin(program)
+        web = self.programs["web"]
+        web.wait_until(lambda: answers(self.here.place.port), seconds=90)
+        return {
+            "environment": self._environment("setup"),
+            "database": {
+                "host": self.here.database.host,
+                "port": self.here.database.port,
+                "user": "postgres",
+                "password": self.here.database.password,
+                "dbname": "jit",
+            },
+            "superuser": {
+                "host": self.here.target.host,
+                "port": self.here.target.port,
+                "user": "postgres",
+                "password": self.here.target.password,
+            },
+            "demo": json.loads((self.here.place.data / "demo.json").read_text(encoding="utf-8")),
+            "data": str(self.here.place.data),
+        }
+
+    def kill(self, name: str) -> dict[str, Any]:
+        """End a program or server by SIGKILL (a cluster: by an immediate shutdown)."""
+        if name in {"database", "target"}:
+            child = self.servers[name]._child  # type: ignore[union-attr]
+            assert child is not None
+            child.stop_signal = signal.SIGQUIT
+            child.stop()
+            return {}
+        it = self.programs.get(name) or self.servers[name]
+        if it.running() and it.pid:
+            os.kill(it.pid, signal.SIGKILL)
+        it.stop()
+        return {}
+
+    def stop(self, name: str) -> dict[str, Any]:
+        (self.programs.get(name) or self.servers[name]).stop()
+        return {}
+
+    def start(self, name: str) -> dict[str, Any]:
+        (self.programs.get(name) or self.servers[name]).start()
+        return {}
+
+    def add(self, name: str, like: str, env: dict[str, str] | None = None) -> dict[str, Any]:
+        """Start another program like one that is there; `env` is its own."""
+        argv = [
+            part.replace("worker@embedded", f"{name}@embedded") for part in self.programs[like].argv
+        ]
+        self._begin(self.here.program(name, argv), env)
+        return {}
+
+    def running(self, name: str) -> dict[str, Any]:
+        return {"running": (self.programs.get(name) or self.servers[name]).running()}
+
+    def tear_down(self) -> None:
+        for child in self.programs.values():
+            child.ask_to_stop()
+        for child in self.programs.values():
+            child.stop(seconds=5)
+        for cluster in (self.here.database, self.here.target):
+            if cluster._child is not None:
+                cluster._child.stop_signal = signal.SIGQUIT
+        self.here.stop_servers()
+        shutil.rmtree(self.here.home, ignore_errors=True)
+        shutil.rmtree(self.here.place.data, ignore_errors=True)
+
+    def _begin(self, program: Child, env: dict[str, str] | None = None) -> None:
+        program.env = {**(program.env or {}), **self.extra, **(env or {})}
+        self.programs[program.name] = program
+        program.start()
+
+    def _run(self, command: Child) -> None:
+        command.env = {**(command.env or {}), **self.extra, "JIT_PROCESS": "setup"}
+        command.run_to_end()
+
+    def _environment(self, process: str) -> dict[str, str]:
+        return {**self.here.environment(process), **self.extra}
+
+
+def main(settings: dict[str, Any]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests; we outlive them.
+    stage = Stage(
+        Path(settings["data"]), lasting=settings["lasting"], extra=settings["environment"]
+    )
+    commands: dict[str, Callable[..., dict[str, Any]]] = {
+        name: getattr(stage, name) for name in ("kill", "stop", "start", "add", "running")
+    }
+    try:
+        _say(stage.set_up())
+        for line in sys.stdin:
+            order = json.loads(line)
+            try:
+                _say(commands[order.pop("do")](**order))
+            except Exception as failure:  # noqa: BLE001 -- it is the test's to judge
+                _say({"failed": f"{type(failure).__name__}: {failure}"})
+    finally:
+        stage.tear_down()
+
+
+def _say(answer: dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
