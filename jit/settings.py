@@ -111,6 +111,8 @@ TEMPLATES = [
 # --- Ports and pluggable parts: dotted paths, checked at start -------------------------
 APPROVALS_BACKEND = "approvals.backend.Approvals"
 SESSIONS_BACKEND = "sessions.backend.Sessions"
+STATE_MACHINES = ["approvals.states.CHAIN", "approvals.states.STEP"]
+"""The wings' tables of moves, for the documentation and the checks."""
 CONNECTORS = {"postgresql": "jit.connectors.postgresql.PostgreSQL"}
 CONNECTOR_PLUGINS = env.listing("JIT_CONNECTOR_PLUGINS")
 """Distributions whose `jit.connectors` entry points may be loaded: an entry point is code."""

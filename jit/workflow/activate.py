@@ -134,6 +134,7 @@ def _ask_again(grant: Grant, now: dt.datetime) -> int:
             break_glass=False,
             channel=request.channel,
             now=now,
+            silent_ticket=request.ticket_key if ticket is None else "",
         ),
         now=now,
     )

@@ -46,8 +46,13 @@ def target_facts(target: Target) -> dict[str, Any]:
     }
 
 
-def ticket_facts(ticket: TicketSnapshot | None) -> dict[str, Any] | None:
-    return {**ticket.as_json(), "known": True} if ticket else None
+def ticket_facts(ticket: TicketSnapshot | None, *, silent: str = "") -> dict[str, Any] | None:
+    """Return the ticket as policy reads it; `silent` is the key of one whose system does not
+    answer.
+    """
+    if ticket is not None:
+        return {**ticket.as_json(), "known": True}
+    return {"key": silent, "known": False} if silent else None
 
 
 def of(
@@ -62,9 +67,10 @@ def of(
     break_glass: bool,
     channel: str,
     now: dt.datetime,
+    silent_ticket: str = "",
 ) -> policy_facts.Facts:
     """Return the facts of one ask, in plain values; whatever is unknown keeps the policy's
-    fail-closed default.
+    fail-closed default. `silent_ticket` is the key of a ticket that nobody could check.
     """
     factor_at = requester.second_factor_at
     request: dict[str, Any] = {
@@ -82,7 +88,7 @@ def of(
         user=user_facts(requester),
         role=role_facts(role),
         target=target_facts(role.target),
-        ticket=ticket_facts(ticket),
+        ticket=ticket_facts(ticket, silent=silent_ticket),
         request=request,
         now=now,
     )

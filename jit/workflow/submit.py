@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -17,13 +17,13 @@ from jit.catalog.models import Role
 from jit.elevation import operations as elevation
 from jit.elevation import queries
 from jit.elevation.models import LONGEST_JUSTIFICATION, ElevationRequest, Grant
-from jit.elevation.states import GrantState
+from jit.elevation.states import REQUEST, GrantState
 from jit.identity.models import User
 from jit.identity.step_up import StepUpRequired
 from jit.kernel.actor import Actor
 from jit.kernel.errors import DomainError, InvalidInput
 from jit.policy import operations as policy
-from jit.policy.ruling import Outcome, Ruling, StepSpec
+from jit.policy.ruling import Outcome, Ruling
 from jit.tickets import queries as tickets
 from jit.tickets.adapters.base import TicketSnapshot, TicketSystemUnavailable
 from jit.workflow import decide, facts, hints
@@ -170,11 +170,12 @@ def assess(
             break_glass=break_glass,
             channel=channel,
             now=now,
+            silent_ticket=ask.ticket if unavailable else "",
         ),
         now=now,
     )
-    if unavailable is not None and not break_glass:
-        ruling = _without_ticket(ruling, unavailable)
+    if unavailable is not None and not break_glass and not ruling.outcome.admits:
+        raise unavailable
     return Assessment(ask=ask, role=role, ticket=ticket, extends=extends, ruling=ruling)
 
 
@@ -183,16 +184,6 @@ def _look_up(reference: str) -> tuple[TicketSnapshot | None, TicketSystemUnavail
         return tickets.look_up(reference), None
     except TicketSystemUnavailable as unavailable:
         return None, unavailable
-
-
-def _without_ticket(ruling: Ruling, unavailable: TicketSystemUnavailable) -> Ruling:
-    """Return the ruling for a ticket nobody could check: with the extra step that policy
-    demands for it, or the system's failure as the answer. Never a quiet pass.
-    """
-    if not ruling.outcome.admits or ruling.obligations.on_ticket_unreachable != "extra_step":
-        raise unavailable
-    extra = StepSpec(any_of=("role-owner",))
-    return replace(ruling, outcome=Outcome.NEEDS_APPROVAL, chain=(*ruling.chain, extra))
 
 
 def refuse_unless_offered(assessment: Assessment) -> None:
@@ -376,6 +367,13 @@ def write(
                     request=request, granted_seconds=ask.duration_seconds, actor=actor, now=now
                 )
                 people = []
+            policy.record_shadow(
+                ruling=ruling,
+                subject=audit.subject_of(request, REQUEST),
+                actor=actor,
+                now=now,
+                request_id=request.pk,
+            )
             hints.about_request(request.pk, people=[requester.pk, *people])
     except IntegrityError:
         return _lost_race(requester, role, idempotency_key)
