@@ -38,6 +38,7 @@ class Inbox(Resource):
     scopes = {"GET": Scope.READ}
 
     @extend_schema(
+        operation_id="inbox_list",
         parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", str)],
         responses=shapes.page_of(shapes.RequestOut),
     )

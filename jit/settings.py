@@ -200,6 +200,7 @@ _EVERY = {
     "jit.catalog.check_health": 30,
     "jit.audit.ensure_partitions": 3600,
     "jit.policy.watch_drift": 60,
+    "jit.ops.clear_sessions": 86400,
 }
 CELERY_BEAT_SCHEDULE = {
     name: {"task": name, "schedule": seconds, "options": {"expires": max(seconds, 2)}}
@@ -275,6 +276,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Ask for a role, decide, use it, end it, and prove it.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [],
 }
 
 # --- Language, time, log --------------------------------------------------------------

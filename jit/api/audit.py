@@ -65,7 +65,11 @@ class Events(Resource):
 
     scopes = {"GET": Scope.AUDIT}
 
-    @extend_schema(parameters=_FILTERS, responses=shapes.page_of(shapes.EventOut))
+    @extend_schema(
+        operation_id="audit_events_list",
+        parameters=_FILTERS,
+        responses=shapes.page_of(shapes.EventOut),
+    )
     def get(self, request: Request) -> Response:
         rows = queries.filtered(
             queries.events_visible_to(person(request)),

@@ -79,6 +79,7 @@ class Reviews(Resource):
     scopes = {"GET": Scope.READ}
 
     @extend_schema(
+        operation_id="reviews_list",
         parameters=[OpenApiParameter(name, str) for name in ("state", "cursor", "limit")],
         responses=shapes.page_of(shapes.ReviewOut),
     )

@@ -23,6 +23,7 @@ class Grants(Resource):
     scopes = {"GET": Scope.READ}
 
     @extend_schema(
+        operation_id="grants_list",
         parameters=[
             OpenApiParameter(name, str)
             for name in ("state", "role", "requester", "target", "cursor", "limit")

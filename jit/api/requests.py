@@ -42,7 +42,11 @@ class Requests(Resource):
     scopes = {"GET": Scope.READ, "POST": Scope.REQUEST}
     needs = {"POST": Permission.REQUEST_CREATE}
 
-    @extend_schema(parameters=_FILTERS, responses=shapes.page_of(shapes.RequestOut))
+    @extend_schema(
+        operation_id="requests_list",
+        parameters=_FILTERS,
+        responses=shapes.page_of(shapes.RequestOut),
+    )
     def get(self, request: Request) -> Response:
         rows = queries.filter_requests(
             queries.requests_visible_to(person(request)),

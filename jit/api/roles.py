@@ -42,6 +42,7 @@ class Roles(Resource):
     scopes = {"GET": Scope.READ}
 
     @extend_schema(
+        operation_id="roles_list",
         parameters=[
             OpenApiParameter(name, str) for name in ("q", "target", "eligible", "cursor", "limit")
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from rest_framework import serializers
@@ -311,6 +312,7 @@ class EventOut(Shape):
     body = serializers.DictField()
 
 
+@functools.cache
 def page_of(item: type[Shape]) -> type[Shape]:
     """Return the shape of one keyset page of `item`."""
     name = item.__name__.removesuffix("Out") + "PageOut"

@@ -52,6 +52,7 @@ class Tickets(Resource):
     scopes = {"GET": Scope.READ, "POST": Scope.REQUEST}
 
     @extend_schema(
+        operation_id="tickets_list",
         parameters=[OpenApiParameter(name, str) for name in ("status", "q", "cursor", "limit")],
         responses=shapes.page_of(shapes.LocalTicketOut),
     )

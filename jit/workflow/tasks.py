@@ -42,6 +42,7 @@ def sweep() -> None:
     for grant_id in activation.due(now):
         activate.apply_async(args=(str(grant_id),), expires=20)
     lapse.lapse_due()
+    leave.sweep()
     for request_id in queries.extensions_due():
         extend.apply_async(args=(str(request_id),), expires=20)
     break_glass.escalate_overdue()

@@ -258,3 +258,12 @@ class TestEndingSoon:
             Grant.objects.filter(pk=grant.pk).update(ends_at=now + dt.timedelta(seconds=1))
         (at,) = revoke.ending_soon(now, dt.timedelta(seconds=2))
         assert dt.timedelta(0) <= at - now - dt.timedelta(seconds=1) < dt.timedelta(seconds=0.2)
+
+
+class TestSweepOfLeavers:
+    def test_a_leaver_whose_hint_was_lost_is_found(self, world: World) -> None:
+        grant = world.grant()
+        identity.disable_user(user=world.user("rita"), actor=people.INSTALLER, now=clock.now())
+        assert leave.sweep() == 1
+        assert leave.sweep() == 0
+        assert reloaded(grant).end_reason == "requester-left"
