@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from django.db import models
 from django.db.models import Q
 
 PREFIX = "OPS"
 LONGEST_TITLE = 300
 LONGEST_DESCRIPTION = 20_000
+_KEY = re.compile(rf"{PREFIX}-([1-9][0-9]{{0,17}})", re.ASCII | re.IGNORECASE)
+
+
+def number_of(key: str) -> int:
+    """Return the ticket's number in a key such as `OPS-12`; 0, which no ticket has, for
+    anything else.
+    """
+    match = _KEY.fullmatch(key)
+    return int(match[1]) if match else 0
 
 
 class Status(models.TextChoices):

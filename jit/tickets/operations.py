@@ -9,9 +9,9 @@ from django.db import transaction
 
 from jit.audit import operations as audit
 from jit.audit.operations import Subject
-from jit.identity.models import User
+from jit.identity import queries as identity
 from jit.kernel.actor import Actor
-from jit.kernel.errors import Conflict, InvalidInput, NotFound
+from jit.kernel.errors import Conflict, InvalidInput
 from jit.kernel.tasks import enqueue_on_commit
 from jit.tickets.models import (
     LONGEST_DESCRIPTION,
@@ -20,6 +20,7 @@ from jit.tickets.models import (
     LocalTicket,
     Status,
 )
+from jit.tickets.queries import UnknownTicket
 
 SYSTEM = "local"
 LONGEST_COMMENT = 4000
@@ -27,10 +28,6 @@ LONGEST_COMMENT = 4000
 
 class TicketAlreadyClosed(Conflict):
     """The ticket is closed: it can be read, not changed."""
-
-
-class UnknownTicket(NotFound):
-    """The built-in tracker has no ticket of that key."""
 
 
 def _subject(ticket: LocalTicket) -> Subject:
@@ -66,7 +63,7 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
     if (
         assignee
         and "assignee" not in errors
-        and not User.objects.filter(username=assignee, is_active=True).exists()
+        and not identity.users_by_usernames(frozenset({assignee})).exists()
     ):
         errors["assignee"] = ["Nobody active has this username."]
     if errors:

@@ -9,18 +9,20 @@ from django.db.models import Q, QuerySet
 
 from jit.identity import queries as identity
 from jit.identity.models import User
-from jit.kernel.errors import InvalidInput
+from jit.kernel.errors import InvalidInput, NotFound
 from jit.tickets.adapters import registry
 from jit.tickets.adapters.base import TicketSnapshot, TicketSystemUnavailable
-from jit.tickets.adapters.local import number_of
-from jit.tickets.models import LocalTicket
-from jit.tickets.operations import UnknownTicket
+from jit.tickets.models import LocalTicket, number_of
 
 LONGEST_REFERENCE = 300
 
 
 class NotATicketReference(InvalidInput):
     """What was given is neither a key nor an address of a ticket that we can ask for."""
+
+
+class UnknownTicket(NotFound):
+    """The built-in tracker has no ticket of that key."""
 
 
 def _refused(detail: str) -> NotATicketReference:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from django.conf import settings
 from django.db import transaction
 
@@ -11,17 +9,7 @@ from jit.kernel import clock
 from jit.kernel.actor import CLOCK
 from jit.tickets import operations
 from jit.tickets.adapters.base import TicketNotFound, TicketSnapshot
-from jit.tickets.models import PREFIX, LocalTicket
-
-_KEY = re.compile(rf"{PREFIX}-([1-9][0-9]{{0,17}})", re.ASCII | re.IGNORECASE)
-
-
-def number_of(key: str) -> int:
-    """Return the ticket's number in a key such as `OPS-12`; 0, which no ticket has, for
-    anything else.
-    """
-    match = _KEY.fullmatch(key)
-    return int(match[1]) if match else 0
+from jit.tickets.models import PREFIX, LocalTicket, number_of
 
 
 class Local:

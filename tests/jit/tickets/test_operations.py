@@ -10,6 +10,7 @@ from django.db import connection
 
 from jit.kernel.errors import InvalidInput
 from jit.tickets import operations as tickets
+from jit.tickets import queries
 from jit.tickets.models import LocalTicket
 from tests.jit.tickets.conftest import NOW
 
@@ -117,5 +118,5 @@ class TestCloseTicket:
         assert len(events()) == 2
 
     def test_a_ticket_that_was_never_saved_is_unknown(self, by_rita) -> None:
-        with pytest.raises(tickets.UnknownTicket):
+        with pytest.raises(queries.UnknownTicket):
             tickets.close_ticket(ticket=LocalTicket(pk=99), actor=by_rita, now=LATER)

@@ -150,7 +150,7 @@ class TestTicketsVisibleTo:
     def test_somebody_disabled_reads_none(self, by_rita, rita) -> None:
         ticket = tickets.open_ticket(title="Stuck", severity=2, actor=by_rita, now=NOW)
         rita.is_active = False
-        with pytest.raises(tickets.UnknownTicket):
+        with pytest.raises(queries.UnknownTicket):
             queries.ticket_visible_to(rita, ticket.key)
 
     def test_filters_by_state_and_words(self, by_rita, rita) -> None:
