@@ -18,6 +18,10 @@ class DidNotStart(Exception):
     """A server ended, or took too long, before it was ready; the message shows its last words."""
 
 
+def _nothing() -> None:
+    """Stand in for what is to be done while waiting."""
+
+
 @dataclass(kw_only=True)
 class Child:
     """A child process and how to start it again.
@@ -63,10 +67,20 @@ class Child:
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def wait_until(self, ready: Callable[[], bool], *, seconds: float = 60) -> None:
-        """Return when `ready()` holds; raises DidNotStart if the process ends or is too slow."""
+    def wait_until(
+        self,
+        ready: Callable[[], bool],
+        *,
+        seconds: float = 60,
+        meanwhile: Callable[[], None] = _nothing,
+    ) -> None:
+        """Return when `ready()` holds; raises DidNotStart if the process ends or is too slow.
+
+        `meanwhile` is called all the while; it may raise to give up waiting.
+        """
         until = time.monotonic() + seconds
         while not ready():
+            meanwhile()
             if not self.running():
                 raise DidNotStart(f"{self.name} ended before it was ready:\n{self.last_words()}")
             if time.monotonic() > until:
@@ -96,17 +110,18 @@ class Child:
         self.start()
         self.wait_to_end(seconds=seconds)
 
-    def wait_to_end(self, *, seconds: float = 300) -> None:
-        """Wait for a process that ends by itself; raises DidNotStart if it fails."""
-        if self.process is None:
-            return
-        try:
-            code = self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.stop()
-            slow = f"{self.name} took over {seconds:.0f} s:\n{self.last_words()}"
-            raise DidNotStart(slow) from None
-        if code:
+    def wait_to_end(
+        self, *, seconds: float = 300, meanwhile: Callable[[], None] = _nothing
+    ) -> None:
+        """Wait for a process that ends by itself; raises DidNotStart if it fails or is too slow."""
+        until = time.monotonic() + seconds
+        while self.running():
+            meanwhile()
+            if time.monotonic() > until:
+                self.stop()
+                raise DidNotStart(f"{self.name} took over {seconds:.0f} s:\n{self.last_words()}")
+            time.sleep(0.02)
+        if self.process and self.process.returncode:
             raise DidNotStart(f"{self.name} failed:\n{self.last_words(lines=40)}")
 
     def last_words(self, *, lines: int = 15) -> str:

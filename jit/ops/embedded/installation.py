@@ -10,8 +10,8 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,7 @@ class Installation:
         place.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.logs.mkdir(mode=0o700, exist_ok=True)
         self._lock = take_lock(place)
+        self._starting: set[Future[None]] = set()
         self.home = ground.home(place.data)
         self._set_aside_what_lost_its_keys()
         self.keys = Keys(place.data / "keys")
@@ -72,18 +73,24 @@ class Installation:
             path.replace(path.with_suffix(".log.1"))
         return path
 
-    def start_servers(self) -> None:
-        """Start both clusters and Valkey side by side; make the database and its roles once."""
-        with ThreadPoolExecutor(3) as pool:
-            started = [
-                pool.submit(self._start_database),
-                pool.submit(self.target.start),
-                pool.submit(self.valkey.start),
-            ]
-        for each in started:
+    def start_servers(self, *, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Start both clusters and Valkey side by side; make the database and its roles once.
+
+        `meanwhile` is called while they start; it may raise to give up waiting, and what was
+        begun is then for `stop_servers` to end.
+        """
+        pool = ThreadPoolExecutor(3)
+        tasks = (self._start_database, self.target.start, self.valkey.start)
+        self._starting = {pool.submit(task) for task in tasks}
+        pool.shutdown(wait=False)
+        while wait(self._starting, timeout=0.05).not_done:
+            meanwhile()
+        for each in self._starting:
             each.result()
 
     def stop_servers(self) -> None:
+        """Stop them all; a start that is under way is let finish first, or it would be missed."""
+        wait(self._starting)
         servers = (self.database, self.target, self.valkey)
         for server in servers:
             server.ask_to_stop()

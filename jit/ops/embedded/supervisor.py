@@ -28,8 +28,31 @@ _LOOK_EVERY = 0.25
 _HIGHEST_PORT = 65535
 
 
-class Stopped(BaseException):
+class Stopped(Exception):
     """Somebody asked the supervisor to stop, by Ctrl-C or a signal."""
+
+
+class Bell:
+    """Remembers that somebody asked to stop; the supervisor asks it wherever it waits.
+
+    An exception out of the signal handler could strike between a process's start and its
+    being written down, and leave the process behind.
+    """
+
+    def __init__(self) -> None:
+        self.rung = False
+
+    def listen(self) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, self._ring)
+
+    def check(self) -> None:
+        """Raise Stopped if the bell was rung."""
+        if self.rung:
+            raise Stopped
+
+    def _ring(self, _number: int, _frame: FrameType | None) -> None:
+        self.rung = True
 
 
 class Unusable(Exception):
@@ -39,8 +62,9 @@ class Unusable(Exception):
 class Supervisor:
     """Starts, watches and stops one installation."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, bell: Bell | None = None) -> None:
         self.installation = installation
+        self.check = (bell or Bell()).check
         self.programs: list[Child] = []
         self.set_up: list[Child] = []
 
@@ -49,21 +73,21 @@ class Supervisor:
         begun = time.monotonic()
         here = self.installation
         say(f"starting PostgreSQL and Valkey; data in {here.home}")
-        here.start_servers()
+        here.start_servers(meanwhile=self.check)
         if not here.has_migrated():
             say("making the tables")
-            self._begin(here.migration()).wait_to_end()
+            self._begin(here.migration()).wait_to_end(meanwhile=self.check)
             here.note_migrated()
         web, *others = self.programs = _programs(here)
         web.start()  # First and almost alone: somebody waits for a page, nobody for a sweep.
         seeding = self._begin(here.command("seed_demo")) if _can_seed() else None
         self._note_processes()
-        web.wait_until(lambda: answers(here.place.port), seconds=90)
+        web.wait_until(lambda: answers(here.place.port), seconds=90, meanwhile=self.check)
         for program in others:
             program.start()
         self._note_processes()
         if seeding:
-            seeding.wait_to_end()
+            seeding.wait_to_end(meanwhile=self.check)
         say(f"ready after {time.monotonic() - begun:.1f} s")
 
     def watch(self) -> None:
@@ -78,6 +102,7 @@ class Supervisor:
         known = [each.it.pid for each in watched]
         while True:
             time.sleep(_LOOK_EVERY)
+            self.check()
             for each in watched:
                 each.look(time.monotonic())
             if known != (seen := [each.it.pid for each in watched]):
@@ -163,16 +188,6 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _stop_on_signals() -> None:
-    def stop(number: int, _frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(each, signal.SIG_IGN)  # One is enough: stopping takes its few seconds.
-        raise Stopped(signal.Signals(number).name)
-
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, stop)
-
-
 def main() -> int:
     """Run until stopped; return the exit code."""
     os.umask(0o077)
@@ -185,9 +200,10 @@ def main() -> int:
     except (Unusable, AlreadyRunning, ground.NoGround, OSError) as problem:
         sys.stderr.write(f"jit: {problem}\n")
         return 1
-    supervisor = Supervisor(here)
+    bell = Bell()
+    bell.listen()
+    supervisor = Supervisor(here, bell)
     code = 1
-    _stop_on_signals()
     try:
         supervisor.start()
         sys.stdout.write(welcome(place))

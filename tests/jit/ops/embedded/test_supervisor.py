@@ -19,6 +19,7 @@ import pytest
 from jit.ops.embedded import ground, supervisor
 from jit.ops.embedded.children import Child, DidNotStart, identity
 from jit.ops.embedded.installation import AlreadyRunning, Installation, Place
+from jit.ops.embedded.postgres import Cluster
 from jit.ops.embedded.reset import main as reset
 from tests.support.servers import ROOT
 
@@ -134,6 +135,27 @@ class TestSupervisor:
         watch_until(supervised, both_new, monkeypatch)
         assert [port for _, port in before] == [here.database.port, here.valkey.port]
         assert here.database.sql("SELECT 1", database="jit") == "1"
+
+    def test_leaves_nothing_when_stopped_while_servers_start(
+        self, installation, supervised, monkeypatch
+    ):
+        """A signal during the start left both clusters running: nobody knew of them yet."""
+        bell = supervisor.Bell()
+        supervised.check = bell.check
+        create = Cluster.create
+
+        def rung(cluster: Cluster) -> bool:
+            bell._ring(signal.SIGTERM, None)
+            return create(cluster)
+
+        monkeypatch.setattr(Cluster, "create", rung)
+        with pytest.raises(supervisor.Stopped):
+            supervised.start()
+        supervised.stop()
+        assert not installation.database.running()
+        assert not installation.target.running()
+        for cluster in (installation.database, installation.target):
+            assert not (cluster.folder / "postmaster.pid").exists()
 
     def test_says_the_last_words_of_a_program_that_does_not_start(self, supervised, monkeypatch):
         bad = [sys.executable, "-c", "raise SystemExit('no such module: jit.nonsense')"]
