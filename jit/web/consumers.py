@@ -18,7 +18,7 @@ MOST_WATCHED = 100
 """Requests one page may watch: more is not a page of ours."""
 
 
-class Live(AsyncJsonWebsocketConsumer):
+class Live(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
     """Passes hints on to one page of one person; never data.
 
     The page says what it looks at (`{"watch": ["<request id>", "operators"]}`) and hears
@@ -57,7 +57,7 @@ class Live(AsyncJsonWebsocketConsumer):
         await self.channel_layer.group_add(group, self.channel_name)
 
 
-@database_sync_to_async
+@database_sync_to_async  # type: ignore[untyped-decorator]  # channels has no types
 def _group_for(user: User | None, name: object) -> str | None:
     """Return the group that `name` stands for if `user` may look at it, else None."""
     if user is None:

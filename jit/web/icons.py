@@ -51,7 +51,8 @@ PATHS = MappingProxyType(
         '<path d="M8.5 12.2l2.5 2.5 4.5-5"/>',
         "turn": '<path d="M12 4a8 8 0 1 1-7.4 5"/><path d="M4 4v5h5"/>',
         "hourglass": '<path d="M7 4h10M7 20h10M8 4c0 5 8 6 8 11v5M16 4c0 5-8 6-8 11v5"/>',
-        "octagon": '<path d="M8.5 4h7L20 8.5v7L15.5 20h-7L4 15.5v-7z"/><path d="M12 8v5M12 16v.01"/>',
+        "octagon": '<path d="M8.5 4h7L20 8.5v7L15.5 20h-7L4 15.5v-7z"/>'
+        '<path d="M12 8v5M12 16v.01"/>',
         "warning": '<path d="M12 4l9 16H3z"/><path d="M12 10v4M12 17v.01"/>',
         "flag": '<path d="M6 21V4h12l-3 4 3 4H6"/>',
         "arrow-back": '<path d="M9 6l-5 5 5 5M4 11h10a5 5 0 0 1 0 9h-2"/>',

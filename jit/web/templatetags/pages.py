@@ -23,13 +23,13 @@ def icon(name: str, label: str = "") -> SafeString:
     drawing = mark_safe(icons.PATHS[name])  # noqa: S308 -- a constant of ours
     if label:
         return format_html(
-            '<svg class="icon" viewBox="0 0 24 24" fill="none" stroke="currentColor" '
+            '<svg class="glyph" viewBox="0 0 24 24" fill="none" stroke="currentColor" '
             'stroke-linecap="round" stroke-linejoin="round" role="img" aria-label="{}">{}</svg>',
             label,
             drawing,
         )
     return format_html(
-        '<svg class="icon" viewBox="0 0 24 24" fill="none" stroke="currentColor" '
+        '<svg class="glyph" viewBox="0 0 24 24" fill="none" stroke="currentColor" '
         'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">{}</svg>',
         drawing,
     )
@@ -195,6 +195,19 @@ def visible(text: object) -> str:
         else f"⟦U+{ord(character):04X}⟧"
         for character in str(text or "").replace("\r\n", "\n")
     )
+
+
+@register.filter
+def spoken(value: object) -> str:
+    """Return a machine's word or value as people read it: `roles_found` is "roles found"."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(spoken(one) for one in value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{spoken(key)}: {spoken(one)}" for key, one in value.items()) or "none"
+    text = visible(value)
+    return text.replace("_", " ") if text.isidentifier() else text
 
 
 @register.filter

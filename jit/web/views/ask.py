@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from jit.elevation import queries as elevation
+from jit.elevation.models import LONGEST_JUSTIFICATION
 from jit.identity import step_up
 from jit.identity.authentication import actor_of
 from jit.identity.permissions import Permission
@@ -179,7 +180,7 @@ def _values(request: PageRequest) -> dict[str, Any]:
     """Return what the form shows: as typed, or as a link to it says (`?role=…&extends=…`)."""
     given = request.POST if request.method == "POST" else request.GET
     names = ("role", "ticket", "justification", "duration_seconds", "other_minutes", "starts_at")
-    values = {name: given.get(name, "") for name in names}
+    values: dict[str, Any] = {name: given.get(name, "") for name in names}
     values["promise_ticket"] = given.get("promise_ticket", "")
     values["extends"] = _extended(request, given.get("extends", ""))
     if values["extends"] and not values["role"]:
@@ -212,7 +213,7 @@ def _form(
         "offer": offer,
         "chips": chips(longest, chosen),
         "longest": longest,
-        "max_justification": elevation.LONGEST_JUSTIFICATION,
+        "max_justification": LONGEST_JUSTIFICATION,
     }
     return render(request, template, context, status=problem.status if problem else 200)
 

@@ -1,14 +1,41 @@
-"""The pages for when something went wrong: what happened, what to do, and a reference."""
+"""The pages for when something went wrong: what happened, what to do, and a reference.
+
+An address of the REST interface that leads to no resource is answered here too, as a program
+expects it: the interface itself never saw the call.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 
+_CODES = {400: "InvalidInput", 403: "NotAllowed", 404: "NotFound", 500: "BrokenHere"}
+_FOR_PROGRAMS = {
+    404: "No resource has this address. Addresses end with a slash; /api/v1/schema/ lists them.",
+}
+
+
+def _problem(request: HttpRequest, status: int, *, title: str, detail: str) -> HttpResponse:
+    """Answer a program by problem+json (RFC 9457)."""
+    body = {
+        "type": f"urn:jit:problem:{_CODES[status]}",
+        "title": title,
+        "status": status,
+        "code": _CODES[status],
+        "detail": _FOR_PROGRAMS.get(status, detail),
+        "request_id": getattr(request, "request_id", ""),
+    }
+    return JsonResponse(body, status=status, content_type="application/problem+json")
+
+
 def _page(request: HttpRequest, status: int, **words: Any) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        return _problem(
+            request, status, title=words["title"], detail=f"{words['what']} {words['todo']}"
+        )
     return render(request, "errors/error.html", {"status": status, **words}, status=status)
 
 
@@ -44,6 +71,14 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer a bug. Draws a page that asks the database for nothing: it may be the culprit."""
+    if request.path.startswith("/api/"):
+        return _problem(
+            request,
+            500,
+            title="Something broke on our side",
+            detail="Nothing you sent is half done. Try again in a minute; if it stays, tell the "
+            "operators this request_id: it finds the fault in the log.",
+        )
     return render(
         request,
         "errors/server_error.html",

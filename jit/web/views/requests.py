@@ -26,7 +26,7 @@ STATES = ("PENDING", "APPROVED", "DENIED", "WITHDRAWN", "LAPSED")
 @page()
 def requests(request: PageRequest) -> HttpResponse:
     """List the requests one may see; `mine` are one's own."""
-    wanted = {
+    wanted: dict[str, Any] = {
         name: request.GET.get(name, "").strip().replace("\0", "")[:100]
         for name in ("state", "requester", "role", "ticket")
     }

@@ -92,8 +92,8 @@ def enrol(request: HttpRequest) -> HttpResponse:
             codes = sign_in.finish_enrolment(
                 request=request, code=request.POST.get("code", ""), now=now
             )
-            context = {"codes": codes, "next": _back_to(request, following)}
-            return render(request, "jit/sign_in/recovery_codes.html", context)
+            shown = {"codes": codes, "next": _back_to(request, following)}
+            return render(request, "jit/sign_in/recovery_codes.html", shown)
     except DomainError as refusal:
         problem, status = refusal, refusal.status
     try:

@@ -13,7 +13,15 @@ function move(by) {
   next.scrollIntoView({ block: "nearest" });
 }
 
+// After a decision by keyboard the next card is at hand.
+let byKeys = false;
+document.addEventListener("pointerdown", () => { byKeys = false; });
+document.addEventListener("htmx:afterSettle", () => {
+  if (byKeys && !inbox.contains(document.activeElement)) cards()[0]?.focus();
+});
+
 document.addEventListener("keydown", (event) => {
+  byKeys = true;
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.matches("input, textarea, select, [contenteditable]")) {
     if (event.key === "Escape") current()?.focus();

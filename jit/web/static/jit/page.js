@@ -152,3 +152,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     ?? source.closest("article, section, li, .sheet, main")?.querySelector("[data-problem-here]");
   if (place) { event.detail.shouldSwap = true; event.detail.target = place; event.detail.swapOverride = "innerHTML"; }
 });
+
+// Say what a decision did: its card may be gone at once.
+document.addEventListener("htmx:afterRequest", (event) => {
+  const verdict = event.detail.requestConfig?.parameters?.decision;
+  if (event.detail.successful && verdict) say(verdict === "approve" ? "Approved" : "Denied");
+});
