@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -20,6 +20,7 @@ _CODES = {
     status.HTTP_403_FORBIDDEN: "NotAllowed",
     status.HTTP_404_NOT_FOUND: "NotFound",
     status.HTTP_405_METHOD_NOT_ALLOWED: "MethodNotAllowed",
+    status.HTTP_413_REQUEST_ENTITY_TOO_LARGE: "BodyTooLarge",
     status.HTTP_415_UNSUPPORTED_MEDIA_TYPE: "UnsupportedMediaType",
     status.HTTP_429_TOO_MANY_REQUESTS: "TooManyRequests",
 }
@@ -49,6 +50,11 @@ def document(
     }
 
 
+class BodyTooLarge(exceptions.APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The body is larger than anything that can be asked for here. Send less."
+
+
 def problem(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Turn a refusal into its answer; a bug stays an exception (and becomes a bare 500)."""
     reference = getattr(context.get("request"), "request_id", "") or ""
@@ -65,6 +71,8 @@ def problem(exc: Exception, context: dict[str, Any]) -> Response | None:
         return _answer(body, _headers(exc))
     if isinstance(exc, Http404):
         exc = exceptions.NotFound("There is nothing here.")
+    if isinstance(exc, RequestDataTooBig):
+        exc = BodyTooLarge()
     if isinstance(exc, PermissionDenied):
         exc = exceptions.PermissionDenied("You may not do this.")
     if not isinstance(exc, exceptions.APIException):

@@ -32,6 +32,8 @@ from jit.workflow.ports import approvals
 log = logging.getLogger(__name__)
 
 SHORTEST_SECONDS = 10
+LONGEST_SECONDS = 366 * 86400
+"""No policy grants a year; what is longer is a slip of the keyboard, not a question for it."""
 LONGEST_AHEAD = dt.timedelta(days=90)
 
 
@@ -99,8 +101,8 @@ def validate(ask: Ask, now: dt.datetime) -> None:
         "ticket": "" if ask.ticket.strip() else "Name the ticket this is for, by key or link.",
         "justification": _wrong_justification(ask.justification),
         "duration_seconds": ""
-        if ask.duration_seconds >= SHORTEST_SECONDS
-        else f"At least {SHORTEST_SECONDS} seconds.",
+        if SHORTEST_SECONDS <= ask.duration_seconds <= LONGEST_SECONDS
+        else f"From {SHORTEST_SECONDS} to {LONGEST_SECONDS} seconds.",
         "starts_at": _wrong_start(ask.starts_at, now),
     }
     wrong = {name: [message] for name, message in found.items() if message}

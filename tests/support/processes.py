@@ -29,6 +29,13 @@ QUICK = {
     "JIT_WRITES_PER_MINUTE": "100000",
 }
 """What is waited for elsewhere in minutes, in seconds; and programs that may hurry."""
+WRITTEN = (
+    "elevation_elevationrequest",
+    "elevation_grant",
+    "elevation_afterreview",
+    "approvals_chain",
+    "approvals_decision",
+)
 READER, WRITER, ADMIN = "orders-db-reader", "orders-db-writer", "orders-db-admin"
 
 
@@ -271,26 +278,24 @@ class Running:
 
     def clear(self) -> None:
         """End whatever tests before left open, so that the next may ask for any role."""
-        for name in self.demo["people"]:
-            person = self.person(name)
-            for request in person.get("requests/", state="PENDING", requester=name).json()["items"]:
-                person.post(f"requests/{request['id']}/withdraw/")
-            for state in ("SCHEDULED", "ACTIVATING", "ACTIVE"):
-                for grant in person.get("grants/", state=state, requester=name).json()["items"]:
-                    person.post(f"grants/{grant['id']}/return/")
+        pending = self.rows(
+            "SELECT r.id, u.username FROM elevation_elevationrequest r"
+            " JOIN identity_user u ON u.id = r.requester_id WHERE r.state = 'PENDING'"
+        )
+        for request_id, name in pending:
+            self.person(name).post(f"requests/{request_id}/withdraw/")
+        live = self.rows(
+            "SELECT g.id, u.username FROM elevation_grant g"
+            " JOIN identity_user u ON u.id = g.user_id"
+            " WHERE g.state IN ('SCHEDULED', 'ACTIVATING', 'ACTIVE')"
+        )
+        for grant_id, name in live:
+            self.person(name).post(f"grants/{grant_id}/return/")
 
     def count(self) -> dict[str, int]:
         """Return how many rows there are of all that a request may write."""
-        return {
-            table: self.rows(f"SELECT count(*) FROM {table}")[0][0]
-            for table in (
-                "elevation_elevationrequest",
-                "elevation_grant",
-                "elevation_afterreview",
-                "approvals_chain",
-                "approvals_decision",
-            )
-        }
+        counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in WRITTEN)
+        return dict(zip(WRITTEN, self.rows(f"SELECT {counts}")[0], strict=True))
 
     def everything_is_in_order(self) -> None:
         """Assert the promises that no crash may break, on the books and on the target."""

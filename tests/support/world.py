@@ -80,7 +80,9 @@ class World:
             people.person(username, *([group] if group else []))
         self.load_catalogue()
         policy.install_first(
-            files=files.read_folder(settings.POLICY_DIR), actor=seed.SEEDER, now=clock.now()
+            files={"demo.yaml": files.read_folder(settings.POLICY_DIR)["demo.yaml"]},
+            actor=seed.SEEDER,
+            now=clock.now(),
         )
         self.tickets = self._tickets()
 

@@ -11,7 +11,6 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-
 _CODES = {400: "InvalidInput", 403: "NotAllowed", 404: "NotFound", 500: "BrokenHere"}
 _FOR_PROGRAMS = {
     404: "No resource has this address. Addresses end with a slash; /api/v1/schema/ lists them.",
