@@ -13,8 +13,12 @@ _http = get_asgi_application()
 
 from django.conf import settings  # noqa: E402 -- Django must be set up first
 
+from jit.ops import start  # noqa: E402
+from jit.ops.checks import refuse_to_start_if_misconfigured  # noqa: E402
 from jit.routing import websockets  # noqa: E402
 
+refuse_to_start_if_misconfigured()
+start.warm_up()
 application = ProtocolTypeRouter(
     {"http": _http, "websocket": OriginValidator(websockets, [settings.BASE_URL])}
 )

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_init, setup_logging, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jit.settings")
 app = Celery("jit")
@@ -17,3 +17,16 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def _keep_our_logging(**_kwargs: Any) -> None:
     """Celery leaves logging alone when somebody listens; ours is set up by `jit.ops`."""
+
+
+@worker_init.connect
+@beat_init.connect
+def _refuse_or_warm_up(**_kwargs: Any) -> None:
+    """Refuse to work on a misconfiguration; else read the policy before the first task does.
+
+    Named by strings, since Django is not set up when this module is imported.
+    """
+    from django.utils.module_loading import import_string  # noqa: PLC0415
+
+    import_string("jit.ops.checks.refuse_to_start_if_misconfigured")()
+    import_string("jit.ops.start.warm_up")()

@@ -111,6 +111,8 @@ TEMPLATES = [
 # --- Ports and pluggable parts: dotted paths, checked at start -------------------------
 APPROVALS_BACKEND = "approvals.backend.Approvals"
 SESSIONS_BACKEND = "sessions.backend.Sessions"
+REQUEST_CHANGED_TASKS: list[str] = []
+"""Tasks of the wings, by name, that hear of every change of a request (with its id)."""
 STATE_MACHINES = ["approvals.states.CHAIN", "approvals.states.STEP"]
 """The wings' tables of moves, for the documentation and the checks."""
 CONNECTORS = {"postgresql": "jit.connectors.postgresql.PostgreSQL"}

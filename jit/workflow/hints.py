@@ -9,7 +9,10 @@ from uuid import UUID
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from django.conf import settings
 from django.db import transaction
+
+from jit.kernel import tasks
 
 log = logging.getLogger(__name__)
 
@@ -38,3 +41,5 @@ def about_request(request_id: UUID, *, people: Iterable[UUID] = ()) -> None:
     )
     hint = {"type": "hint", "about": "request", "id": str(request_id)}
     transaction.on_commit(partial(_send, groups, hint))
+    for name in settings.REQUEST_CHANGED_TASKS:
+        tasks.enqueue_on_commit(name, str(request_id))
