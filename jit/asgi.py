@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 from channels.routing import ProtocolTypeRouter
 from channels.security.websocket import OriginValidator
@@ -17,7 +18,9 @@ from jit.ops import start  # noqa: E402
 from jit.ops.checks import refuse_to_start_if_misconfigured  # noqa: E402
 from jit.routing import websockets  # noqa: E402
 
-refuse_to_start_if_misconfigured()
+# A server may import this inside its event loop, where Django lets nobody ask the database.
+with ThreadPoolExecutor(1) as aside:
+    aside.submit(refuse_to_start_if_misconfigured).result()
 start.warm_up()
 application = ProtocolTypeRouter(
     {"http": _http, "websocket": OriginValidator(websockets, [settings.BASE_URL])}
