@@ -210,10 +210,10 @@ def _sealed(last: AuditCheckpoint) -> Iterator[_Row]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT e.seq FROM audit_event e LEFT JOIN audit_leaf l USING (seq) "
-            "WHERE l.seq IS NULL AND (e.txid, e.seq) <= "
-            "((SELECT last_txid FROM audit_checkpoint WHERE id = %s), %s) "
+            "WHERE l.seq IS NULL AND (e.seq <= %s OR (e.txid, e.seq) <= "
+            "((SELECT last_txid FROM audit_checkpoint WHERE id = %s), %s)) "
             "ORDER BY e.txid, e.seq LIMIT 1",
-            [last.id, last.last_seq],
+            [last.base_seq, last.id, last.last_seq],
         )
         stray = cursor.fetchone()
     if stray:

@@ -108,7 +108,8 @@ class AuditNode(models.Model):
 class AuditCheckpoint(models.Model):
     """A signed statement of the tree's size and root. `frontier` holds the roots of its
     complete subtrees, largest first, from which the sealer and an export go on; `vkey` is the
-    public key that verifies the note.
+    public key that verifies the note. Events up to `base_seq` come from a cluster before a
+    restore, all sealed; after them the order is by transaction again.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -116,6 +117,7 @@ class AuditCheckpoint(models.Model):
     root = models.BinaryField()
     frontier = models.BinaryField()
     last_seq = models.BigIntegerField()
+    base_seq = models.BigIntegerField()
     at = models.DateTimeField()
     vkey = models.TextField()
     note = models.TextField()

@@ -218,11 +218,13 @@ def lag(*, now: dt.datetime) -> Lag:
     """Return how far the sealer is behind; what a metric and a readiness check show."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "WITH last AS (SELECT last_txid, last_seq, at FROM audit_checkpoint "
+            "WITH last AS (SELECT last_txid, last_seq, base_seq, at FROM audit_checkpoint "
             "ORDER BY id DESC LIMIT 1) "
             "SELECT count(*), min(e.at), (SELECT at FROM last) FROM (SELECT at FROM audit_event "
             "WHERE (txid, seq) > (coalesce((SELECT last_txid FROM last), '0'::xid8), "
-            "coalesce((SELECT last_seq FROM last), 0)) LIMIT 100000) e"
+            "coalesce((SELECT last_seq FROM last), 0)) "
+            "AND seq > coalesce((SELECT base_seq FROM last), 0) "
+            "AND txid < pg_snapshot_xmax(pg_current_snapshot()) LIMIT 100000) e"
         )
         waiting, oldest, sealed_at = cursor.fetchone()
     return Lag(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connection, transaction
@@ -22,17 +22,12 @@ A_BATCH = 20_000
 """Leaves sealed in one transaction."""
 
 
-class LogFromAnotherCluster(Exception):
-    """The cluster counts transactions from behind the last sealed one, as after a restore
-    from a logical dump: new events would sort before sealed ones. See docs/audit.md.
-    """
-
-
 @dataclass(frozen=True, slots=True)
 class _Last:
     frontier: Frontier
     txid: str
     seq: int
+    base_seq: int
     at: dt.datetime | None
 
 
@@ -42,8 +37,7 @@ def seal(*, now: dt.datetime) -> int:
     Ready is what no running transaction can still precede: events are ordered by
     `(txid, seq)`, and only transactions older than every running one are read. (Following
     `seq` loses events: it is handed out at the insert but seen only after the commit.)
-    Does nothing while another sealer is at work. Raises ImproperlyConfigured without a key
-    and LogFromAnotherCluster.
+    Does nothing while another sealer is at work. Raises ImproperlyConfigured without a key.
     """
     total = 0
     while True:
@@ -61,31 +55,27 @@ def seal_batch(*, now: dt.datetime, limit: int) -> int:
             return 0
         last = _last()
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT e.seq, e.txid::text, e.leaf FROM audit_event e "
-                "WHERE (e.txid, e.seq) > (%s::xid8, %s) "
-                "AND e.txid < pg_snapshot_xmin(pg_current_snapshot()) "
-                "ORDER BY e.txid, e.seq LIMIT %s",  # `txid` alone would sort the text
-                [last.txid, last.seq, limit],
-            )
-            rows = cursor.fetchall()
-            if not rows:
-                _must_be_ahead_of(cursor, last.txid)
-                if last.at is not None and now - last.at < HEARTBEAT:
-                    return 0
+            rows = _ready(cursor, last, limit)
+            if not rows and _is_behind(cursor, last.txid):
+                rows = _left_over(cursor, last, limit)
+                if not rows:
+                    last = _anew(cursor, last)
+            elif not rows and last.at is not None and now - last.at < HEARTBEAT:
+                return 0
             _append(cursor, last.frontier, rows)
             seq, txid = (rows[-1][0], rows[-1][1]) if rows else (last.seq, last.txid)
             frontier, root = last.frontier, last.frontier.root()
             cursor.execute(
                 "INSERT INTO audit_checkpoint "
-                "(size, root, frontier, last_txid, last_seq, at, vkey, note) "
-                "VALUES (%s, %s, %s, %s::xid8, %s, %s, %s, %s)",
+                "(size, root, frontier, last_txid, last_seq, base_seq, at, vkey, note) "
+                "VALUES (%s, %s, %s, %s::xid8, %s, %s, %s, %s, %s)",
                 [
                     frontier.size,
                     root,
                     b"".join(frontier.peaks),
                     txid,
                     seq,
+                    last.base_seq,
                     now,
                     str(signer.key),
                     signer.checkpoint(size=frontier.size, root=root, at=now),
@@ -102,17 +92,62 @@ def frontier_of(size: int, packed: bytes) -> Frontier:
 def _last() -> _Last:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT size, frontier, last_txid::text, last_seq, at "
+            "SELECT size, frontier, last_txid::text, last_seq, base_seq, at "
             "FROM audit_checkpoint ORDER BY id DESC LIMIT 1"
         )
         row = cursor.fetchone()
     if row is None:
-        return _Last(Frontier(), "0", 0, None)
-    size, packed, txid, seq, at = row
-    return _Last(frontier_of(size, bytes(packed)), txid, seq, at)
+        return _Last(Frontier(), "0", 0, 0, None)
+    size, packed, txid, seq, base_seq, at = row
+    return _Last(frontier_of(size, bytes(packed)), txid, seq, base_seq, at)
 
 
-def _append(cursor: Any, frontier: Frontier, rows: list[tuple[int, str, bytes]]) -> None:
+type _Row = tuple[int, str, bytes]
+
+
+def _ready(cursor: Any, last: _Last, limit: int) -> list[_Row]:
+    """Return the next events that no running transaction can still precede."""
+    cursor.execute(
+        "SELECT e.seq, e.txid::text, e.leaf FROM audit_event e "
+        "WHERE (e.txid, e.seq) > (%s::xid8, %s) AND e.seq > %s "
+        "AND e.txid < pg_snapshot_xmin(pg_current_snapshot()) "
+        "ORDER BY e.txid, e.seq LIMIT %s",  # `txid` alone would sort the text
+        [last.txid, last.seq, last.base_seq, limit],
+    )
+    rows: list[_Row] = cursor.fetchall()
+    return rows
+
+
+def _is_behind(cursor: Any, txid: str) -> bool:
+    """Return whether this cluster has yet to come to `txid`, which is sealed already.
+
+    So it is after a logical dump was loaded into a new one: it counts transactions from the
+    start, and its events would sort before those of the old cluster.
+    """
+    cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot()) <= %s::xid8", [txid])
+    return bool(cursor.fetchone()[0])
+
+
+def _left_over(cursor: Any, last: _Last, limit: int) -> list[_Row]:
+    """Return what the old cluster had written but not sealed; none of it can still be running."""
+    cursor.execute(
+        "SELECT e.seq, e.txid::text, e.leaf FROM audit_event e "
+        "WHERE (e.txid, e.seq) > (%s::xid8, %s) ORDER BY e.txid, e.seq LIMIT %s",
+        [last.txid, last.seq, limit],
+    )
+    rows: list[_Row] = cursor.fetchall()
+    return rows
+
+
+def _anew(cursor: Any, last: _Last) -> _Last:
+    """Return the place to go on from in a new cluster: past every event of the old one."""
+    cursor.execute("SELECT coalesce(max(seq), 0) FROM audit_leaf")
+    base: int = cursor.fetchone()[0]
+    logger.warning("the audit log was moved to another cluster; sealing goes on after seq %s", base)
+    return replace(last, txid="0", seq=0, base_seq=base)
+
+
+def _append(cursor: Any, frontier: Frontier, rows: list[_Row]) -> None:
     """Store the leaves and the subtrees they complete, and grow the frontier by them."""
     if not rows:
         return
@@ -128,12 +163,3 @@ def _append(cursor: Any, frontier: Frontier, rows: list[tuple[int, str, bytes]])
         with cursor.copy("COPY audit_node (level, idx, hash) FROM STDIN") as copy:
             for node in nodes:
                 copy.write_row(node)
-
-
-def _must_be_ahead_of(cursor: Any, txid: str) -> None:
-    cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot()) > %s::xid8", [txid])
-    if not cursor.fetchone()[0]:
-        raise LogFromAnotherCluster(
-            f"transaction {txid} is sealed, but this cluster has not come so far: it was "
-            "restored from a dump. Follow 'After a restore' in docs/audit.md."
-        )

@@ -72,6 +72,7 @@ CREATE TABLE audit_checkpoint (
     frontier bytea NOT NULL,
     last_txid xid8 NOT NULL,
     last_seq bigint NOT NULL,
+    base_seq bigint NOT NULL,
     at timestamptz NOT NULL,
     vkey text NOT NULL,
     note text NOT NULL
@@ -262,6 +263,7 @@ class Migration(migrations.Migration):
                 ("root", models.BinaryField()),
                 ("frontier", models.BinaryField()),
                 ("last_seq", models.BigIntegerField()),
+                ("base_seq", models.BigIntegerField()),
                 ("at", models.DateTimeField()),
                 ("vkey", models.TextField()),
                 ("note", models.TextField()),

@@ -31,6 +31,17 @@ def now() -> dt.datetime:
 
 
 @pytest.fixture
+def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Let a test commit to the log, without Django's flush of all other tables afterwards.
+
+    (The name is pytest-django's, which looks for it to see that a test needs the database.)
+    A test that commits other rows too is marked `django_db(transaction=True)` as everywhere.
+    """
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
 def superuser(django_db_setup: None) -> Iterator[psycopg.Connection[Any]]:
     """A superuser in the test's own database: what no trigger and no privilege stops."""
     url = servers.ensure()["superuser"]
@@ -42,17 +53,10 @@ def superuser(django_db_setup: None) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.fixture
-def empty_log(
-    superuser: psycopg.Connection[Any], django_db_blocker: Any
-) -> Iterator[psycopg.Connection[Any]]:
-    """A log without events that may be committed to, swept before and after.
-
-    Django's flush leaves these tables alone; a test that writes nothing else needs none, and
-    is ten times as fast without it (so: no `django_db` mark).
-    """
+def empty_log(transactional_db: None, superuser: psycopg.Connection[Any]) -> Iterator[None]:
+    """A log without events, whatever committed before: Django's flush leaves it alone."""
     superuser.execute(f"TRUNCATE {TABLES} RESTART IDENTITY")
-    with django_db_blocker.unblock():
-        yield superuser
+    yield
     superuser.execute(f"TRUNCATE {TABLES} RESTART IDENTITY")
 
 

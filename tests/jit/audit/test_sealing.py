@@ -200,13 +200,24 @@ class TestSeal:
         assert AuditLeaf.objects.count() == 20
         assert checking.verify_everything().valid
 
-    def test_says_so_when_the_cluster_counts_from_behind(self, write, seal, superuser):
-        write(1)
+    def test_goes_on_after_a_dump_was_loaded_into_a_new_cluster(self, write, seal, superuser):
+        """A new cluster counts transactions from the start: its events sort before old ones."""
+        write(3)
         seal()
-        superuser.execute("UPDATE audit_checkpoint SET last_txid = '9000000000000000'")
-        write(1)
-        with pytest.raises(sealing.LogFromAnotherCluster, match="After a restore"):
-            sealing.seal(now=NOW)
+        write(2)  # not sealed when the dump was taken
+        far = "9000000000000000"
+        superuser.execute(f"UPDATE audit_event SET txid = ({far} + seq)::text::xid8")
+        superuser.execute(f"UPDATE audit_checkpoint SET last_txid = ({far} + 3)::text::xid8")
+        write(2)  # the first of the new cluster
+        for _ in range(4):
+            seal()
+        write(2)
+        seal()
+        assert list(AuditLeaf.objects.order_by("idx").values_list("seq", flat=True)) == [
+            *range(1, 10)
+        ]
+        found = checking.verify_everything()
+        assert found.valid, found.detail
 
     def test_needs_a_key(self, settings, write):
         settings.AUDIT_KEY_FILE = ""

@@ -16,8 +16,8 @@ FILLED = {
     "audit_leaf": "INSERT INTO audit_leaf VALUES (0, 1, sha256('a'))",
     "audit_node": "INSERT INTO audit_node VALUES (8, 0, sha256('a'))",
     "audit_checkpoint": "INSERT INTO audit_checkpoint "
-    "(size, root, frontier, last_txid, last_seq, at, vkey, note) "
-    "VALUES (0, sha256('a'), '', '1', 0, now(), '', '')",
+    "(size, root, frontier, last_txid, last_seq, base_seq, at, vkey, note) "
+    "VALUES (0, sha256('a'), '', '1', 0, 0, now(), '', '')",
 }
 CHANGED = {
     "audit_event": "actor_name = 'otto'",
