@@ -11,6 +11,7 @@ import pytest
 from django.db import transaction
 
 from jit.audit import operations as audit
+from jit.audit import queries as audit_queries
 from jit.catalog.models import Role, Target
 from jit.elevation.models import ElevationRequest, Grant
 from jit.identity.models import Group, User
@@ -92,6 +93,15 @@ def granted(
         )
 
     return make
+
+
+@pytest.fixture
+def lagging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let three events wait for their seal, the oldest for 61 s. (What a test's own transaction
+    wrote is not committed, so the sealer rightly overlooks it.)
+    """
+    lag = audit_queries.Lag(waiting=3, seconds=61.0, checkpoint_age_seconds=61.5)
+    monkeypatch.setattr(audit_queries, "lag", lambda *, now: lag)
 
 
 def happened(action: str, row: ElevationRequest | Grant, at: dt.datetime) -> None:

@@ -117,7 +117,9 @@ class TestTake:
         happened("user.signed-in", requested(), now - figures.WINDOW - seconds(1))
         seen = figures.take()
         assert seen.events == {"user.sign-in-failed": 2}
-        assert seen.sealing.waiting == 3
+
+    def test_how_far_the_sealer_is_behind(self, db, lagging) -> None:
+        assert figures.take().sealing.waiting == 3
 
     def test_targets_as_last_seen(self, role, now) -> None:
         Target.objects.create(slug="never-asked", name="x", kind="postgresql")

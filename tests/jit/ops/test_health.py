@@ -11,7 +11,6 @@ from django.db.utils import OperationalError
 from jit.catalog.models import Target
 from jit.kernel import db as database
 from jit.ops import health
-from tests.jit.ops.conftest import happened, seconds
 
 pytestmark = pytest.mark.django_db
 
@@ -64,11 +63,10 @@ class TestExamine:
         monkeypatch.delattr(health.MigrationExecutor, "migration_plan")
         assert by_name(health.examine())["migrations"].ok
 
-    def test_a_sealer_that_lags_degrades_only(self, requested, now) -> None:
-        happened("user.signed-in", requested(), now - seconds(61))
+    def test_a_sealer_that_lags_degrades_only(self, lagging) -> None:
         report = health.examine()
         assert report.status == "degraded"
-        assert "1 events unsealed" in by_name(report)["sealing"].detail
+        assert "3 events unsealed, the oldest for 61 s" in by_name(report)["sealing"].detail
 
     def test_an_ill_target_degrades_only(self, role) -> None:
         Target.objects.update(health={"ok": False})

@@ -57,7 +57,12 @@ class TestText:
         assert seen["jit_oldest_overdue_revocation_seconds",] > settings.STUCK_AFTER
         assert seen["jit_target_up", "orders-db"] == 1
         assert seen["jit_target_clock_skew_seconds", "orders-db"] == -0.25
-        assert seen["jit_audit_unsealed_events",] == 4
+
+    def test_of_a_sealer_that_lags(self, lagging) -> None:
+        seen = samples()
+        assert seen["jit_audit_unsealed_events",] == 3
+        assert seen["jit_audit_sealing_lag_seconds",] == 61
+        assert seen["jit_audit_checkpoint_age_seconds",] == 61.5
 
     def test_tells_that_the_database_is_away(self, monkeypatch) -> None:
         def cursor() -> None:

@@ -34,29 +34,46 @@ def _free_port() -> int:
         return port
 
 
+def _answers(server: subprocess.Popen[bytes], url: str) -> bool:
+    """Wait until the server answers; False if it ended instead (its port was taken meanwhile)."""
+    with requests.Session() as session:
+        patient = Retry(connect=10, backoff_factor=0.05, backoff_max=0.2)
+        session.mount(url, requests.adapters.HTTPAdapter(max_retries=patient))
+        while server.poll() is None:
+            try:
+                session.get(f"{url}/rest/api/2/serverInfo", timeout=20).raise_for_status()
+            except requests.ConnectionError:
+                continue
+            return True
+    return False
+
+
 @pytest.fixture(scope="session")
 def jira_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start `jira820` on a free port of the loopback interface and return its address."""
-    config: Path = tmp_path_factory.mktemp("jira820") / "config.yaml"
-    config.write_text(_CONFIG)
-    port = _free_port()
-    environment = {**os.environ, "JIRA820_PORT": str(port), "JIRA820_CONFIG": str(config)}
-    server = subprocess.Popen(
-        [str(Path(sys.executable).with_name("jira820"))],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    with requests.Session() as session:
-        patient = Retry(connect=40, backoff_factor=0.05, backoff_max=0.3)
-        session.mount(url, requests.adapters.HTTPAdapter(max_retries=patient))
-        session.get(f"{url}/rest/api/2/serverInfo", timeout=5).raise_for_status()
-    try:
-        yield url
-    finally:
-        server.terminate()
-        server.wait(10)
+    folder = tmp_path_factory.mktemp("jira820")
+    (folder / "config.yaml").write_text(_CONFIG)
+    for _ in range(5):
+        port = _free_port()
+        with (folder / "log").open("ab") as log:
+            server = subprocess.Popen(
+                [str(Path(sys.executable).with_name("jira820"))],
+                env={
+                    **os.environ,
+                    "JIRA820_PORT": str(port),
+                    "JIRA820_CONFIG": str(folder / "config.yaml"),
+                },
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            if _answers(server, f"http://127.0.0.1:{port}"):
+                yield f"http://127.0.0.1:{port}"
+                return
+        finally:
+            server.terminate()
+            server.wait(10)
+    raise RuntimeError(f"jira820 did not start:\n{(folder / 'log').read_text()}")
 
 
 @pytest.fixture
