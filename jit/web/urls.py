@@ -30,6 +30,7 @@ urlpatterns = [
     path("request/ticket/", ask.ticket, name="request-ticket"),
     path("request/ruling/", ask.ruling, name="request-ruling"),
     path("break-glass/", ask.glass, name="break-glass"),
+    path("break-glass/ruling/", ask.glass_ruling, name="break-glass-ruling"),
     path("requests/", requests.requests, name="requests"),
     path("requests/<uuid:request_id>/", requests.detail, name="request"),
     path("requests/<uuid:request_id>/withdraw/", requests.withdraw, name="request-withdraw"),

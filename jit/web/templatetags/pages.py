@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -178,6 +179,23 @@ def who(expressions: Sequence[str]) -> str:
         else:
             names.append(name or kind)
     return " or ".join(names) or "nobody"
+
+
+_SECONDS = re.compile(r"\b(\d{2,9}) seconds\b")
+
+
+@register.filter
+def humane(sentence: object) -> str:
+    """Return a refusal's sentence with whole seconds as people say them: `900 seconds` becomes
+    `15 min`.
+    """
+    return _SECONDS.sub(lambda found: duration(found[1]), visible(sentence))
+
+
+@register.filter
+def from_code(code: str) -> str:
+    """Return the name of a refusal as words: `DurationTooLong` is "Duration too long"."""
+    return re.sub(r"(?<!^)([A-Z])", lambda found: f" {found[1].lower()}", str(code))
 
 
 _KEPT = {"\n", "\t"}

@@ -82,8 +82,8 @@ def glass(request: PageRequest) -> HttpResponse:
 
 def _break(request: PageRequest, form: AskForm) -> Any:
     asked, now = form.ask(), clock.now()
-    act = f"break-glass:{asked.role}"
-    if form.cleaned_data["otp"]:
+    act = glass_act(asked.role)
+    if form.cleaned_data["otp"] and not step_up.passed_for(request, act=act, now=now):
         step_up.confirm(request=request, act=act, code=form.cleaned_data["otp"], now=now)
     fresh = step_up.passed_for(request, act=act, now=now)
     return break_glass.use(
@@ -94,6 +94,52 @@ def _break(request: PageRequest, form: AskForm) -> Any:
         actor=actor_of(request),
         now=now,
     )
+
+
+def glass_act(role: str) -> str:
+    """Return the act that a second factor is given for when breaking the glass of a role."""
+    return f"break-glass:{role[:100]}"
+
+
+@require_POST
+@page(Permission.REQUEST_CREATE)
+def glass_ruling(request: PageRequest) -> HttpResponse:
+    """Draw whether, for how long and under whose eyes the glass may be broken; no writes."""
+    return render(request, "jit/ask/_glass_ruling.html", _glass_judged(request))
+
+
+def _glass_judged(request: PageRequest) -> dict[str, Any]:
+    form = AskForm(request.POST)
+    try:
+        asked = form.ask()
+        if not asked.role:
+            return {}
+        seconds = asked.duration_seconds or CHIPS[0]
+        ruling = submit.assess(
+            requester=request.user,
+            ask=submit.Ask(
+                role=asked.role,
+                ticket=asked.ticket.strip() or break_glass.PROMISED,
+                justification=asked.justification.strip() or NO_JUSTIFICATION,
+                duration_seconds=seconds,
+            ),
+            now=clock.now(),
+            channel=Channel.WEB,
+            break_glass=True,
+            look_up_ticket=bool(asked.ticket.strip()),
+        ).ruling
+    except DomainError as refusal:
+        return {"problem": refusal}
+    whole = ruling.as_json()
+    offer = whole["break_glass"]
+    longest = offer["max_duration_seconds"]
+    stale = longest and str(longest) != request.POST.get("longest", "")
+    return {
+        "offer": offer,
+        "skipped": rulings.rungs(offer) or rulings.rungs(whole),
+        "chips": chips(longest, seconds) if stale else None,
+        "longest": longest,
+    }
 
 
 @require_GET
@@ -208,6 +254,7 @@ def _form(
         chosen = 0
     context = {
         "values": values,
+        "factor_given": step_up.passed_for(request, act=glass_act(values["role"]), now=clock.now()),
         "problem": problem,
         "errors": problem.fields if problem else {},
         "offer": offer,
