@@ -35,11 +35,15 @@ def _free_port() -> int:
 
 
 def _answers(server: subprocess.Popen[bytes], url: str) -> bool:
-    """Wait until the server answers; False if it ended instead (its port was taken meanwhile)."""
+    """Wait until the server answers, for a minute at most; False if it ended instead (its port
+    was taken meanwhile).
+    """
     with requests.Session() as session:
         patient = Retry(connect=10, backoff_factor=0.05, backoff_max=0.2)
         session.mount(url, requests.adapters.HTTPAdapter(max_retries=patient))
-        while server.poll() is None:
+        for _ in range(40):
+            if server.poll() is not None:
+                break
             try:
                 session.get(f"{url}/rest/api/2/serverInfo", timeout=20).raise_for_status()
             except requests.ConnectionError:
