@@ -7,7 +7,7 @@ VENV_PYTHON = .venv/bin/python
 UV_COMPILE = .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help run code reset setup test check format bench chaos requirements assets-lock
+.PHONY: help run code reset setup test check format bench chaos requirements schema assets-lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ requirements: ## Pin and hash again what requirements/*.in ask for
 		--output-file requirements/embedded.txt
 	$(UV_COMPILE) requirements/dev.in -c requirements/base.txt -c requirements/embedded.txt \
 		--output-file requirements/dev.txt
+
+schema: ## Write docs/openapi.yaml and docs/states.md from the code
+	@DJANGO_SETTINGS_MODULE=tests.settings $(VENV_PYTHON) manage.py spectacular --file docs/openapi.yaml
+	@DJANGO_SETTINGS_MODULE=tests.settings $(VENV_PYTHON) manage.py states --write
 
 assets-lock: ## Lock again what package.json asks for, without addresses
 	npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,3 +66,24 @@ def running() -> Iterator[Any]:
 
     with processes.installation(**processes.QUICK) as installation:
         yield installation
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _every_action_is_noted() -> Iterator[None]:
+    """Note what is appended to the log, for the judgement at the end of a whole run."""
+    from tests.support import actions_seen
+
+    with actions_seen.recorded():
+        yield
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a whole run that left an audit action (and so a move of a machine) unproduced."""
+    if os.environ.get("JIT_TEST_WHOLE") != "1" or exitstatus != 0:
+        return
+    from tests.support import actions_seen
+
+    missing = actions_seen.missing()
+    if missing:
+        sys.stderr.write(f"\nNo test produced these audit actions: {', '.join(missing)}\n")
+        session.exitstatus = 1
