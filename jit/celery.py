@@ -24,9 +24,13 @@ def _keep_our_logging(**_kwargs: Any) -> None:
 def _refuse_or_warm_up(**_kwargs: Any) -> None:
     """Refuse to work on a misconfiguration; else read the policy before the first task does.
 
-    Named by strings, since Django is not set up when this module is imported.
+    Celery logs what its signals' receivers raise, and works on: only SystemExit ends it. What is
+    needed is named by strings, since Django is not set up when this module is imported.
     """
     from django.utils.module_loading import import_string  # noqa: PLC0415
 
-    import_string("jit.ops.checks.refuse_to_start_if_misconfigured")()
+    try:
+        import_string("jit.ops.checks.refuse_to_start_if_misconfigured")()
+    except Exception as refused:
+        raise SystemExit(f"{type(refused).__name__}: {refused}") from refused
     import_string("jit.ops.start.warm_up")()
