@@ -20,7 +20,7 @@ def recorded() -> Iterator[None]:
     append = appending.append
 
     def noting(events: Sequence[Event]) -> None:
-        seen.update(event.action for event in events)
+        seen.update(str(event.columns["action"]) for event in events)
         append(events)
 
     with pytest.MonkeyPatch.context() as patch:
