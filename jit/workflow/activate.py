@@ -23,7 +23,7 @@ from jit.policy import operations as policy
 from jit.policy.ruling import Outcome
 from jit.tickets import queries as tickets
 from jit.tickets.adapters.base import TicketNotFound, TicketSnapshot, TicketSystemUnavailable
-from jit.workflow import facts, hints
+from jit.workflow import facts, hints, late
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ def _claim(grant_id: UUID, *, granted_seconds: int) -> Grant | None:
 
 
 def _finish(grant: Grant, *, issued: Issued) -> None:
-    """Commit ACTIVE; if the grant was ended meanwhile, release it to the revocation."""
+    """Commit ACTIVE; if the grant was ended meanwhile, what it was given is taken back."""
     credential = provisioning.seal_credential(grant, issued) if issued.credential else None
     try:
         with transaction.atomic():
@@ -207,9 +207,7 @@ def _finish(grant: Grant, *, issued: Issued) -> None:
             if grant.ends_at is not None and grant.ends_at - now < tasks.HORIZON:
                 tasks.enqueue_on_commit("jit.workflow.end_due", eta=grant.ends_at)
     except audit.MovedMeanwhile:
-        with transaction.atomic():
-            elevation.drop_lease(grant=grant)
-            tasks.enqueue_on_commit("jit.workflow.revoke", str(grant.pk))
+        late.undo(grant=grant)
 
 
 def _failed(grant: Grant, *, failure: ConnectorError) -> None:

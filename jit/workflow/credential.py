@@ -15,10 +15,10 @@ from jit.elevation import provisioning, queries
 from jit.elevation.models import Grant
 from jit.elevation.states import GrantState
 from jit.identity.models import User
-from jit.kernel import db, tasks
+from jit.kernel import db
 from jit.kernel.actor import Actor
 from jit.kernel.errors import Conflict, DomainError, NotAllowed
-from jit.workflow import hints
+from jit.workflow import hints, late
 from jit.workflow.activate import LEASE
 
 
@@ -66,11 +66,11 @@ def show(*, grant_id: UUID, user: User, actor: Actor) -> dict[str, Any]:
         ) from failure
     with transaction.atomic():
         fresh = queries.lock_grant(grant_id)
-        elevation.drop_lease(grant=grant)
         if fresh.state == GrantState.ACTIVE:
+            elevation.drop_lease(grant=grant)
             _shown(fresh, renewed=True, actor=actor)
             return dict(issued.credential)
-        tasks.enqueue_on_commit("jit.workflow.revoke", str(grant.pk))
+    late.undo(grant=grant)
     raise CredentialNotActive(f"This grant is {fresh.state} by now.")
 
 

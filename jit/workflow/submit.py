@@ -255,16 +255,13 @@ def submit(
     except DomainError as refusal:
         record_refusal(assessment, refusal=refusal, actor=actor, now=now)
         raise
-    return (
-        write(
-            requester=requester,
-            assessment=assessment,
-            resolved=resolved,
-            actor=actor,
-            now=now,
-            idempotency_key=idempotency_key,
-        ),
-        True,
+    return write(
+        requester=requester,
+        assessment=assessment,
+        resolved=resolved,
+        actor=actor,
+        now=now,
+        idempotency_key=idempotency_key,
     )
 
 
@@ -328,7 +325,10 @@ def write(
     actor: Actor,
     now: dt.datetime,
     idempotency_key: str,
-) -> ElevationRequest:
+) -> tuple[ElevationRequest, bool]:
+    """Write request and chain, or request and grant; return the request and whether it is new:
+    of two with one idempotency key the slower gets the other's.
+    """
     ask, ruling, role = assessment.ask, assessment.ruling, assessment.role
     if assessment.extends is None:
         refuse_duplicate(requester, role)
@@ -378,8 +378,8 @@ def write(
             )
             hints.about_request(request.pk, people=[requester.pk, *people])
     except IntegrityError:
-        return _lost_race(requester, role, idempotency_key)
-    return request
+        return _lost_race(requester, role, idempotency_key), False
+    return request, True
 
 
 def refuse_duplicate(requester: User, role: Role) -> None:

@@ -41,10 +41,10 @@ class TestBreakGlass:
 
     def test_takes_a_second_factor_given_just_now(self, jit: Running) -> None:
         before = jit.count()
-        without = jit.rita.post("break-glass/", ASK | {"ticket": "OPS-4"})
+        without = jit.olga.post("break-glass/", ASK | {"ticket": "OPS-4"})
         assert without.status_code == 403
         assert without.json()["code"] == "StepUpRequired"
-        wrong = jit.rita.post("break-glass/", ASK | {"ticket": "OPS-4", "otp": "000000"})
+        wrong = jit.olga.post("break-glass/", ASK | {"ticket": "OPS-4", "otp": "000000"})
         assert wrong.status_code == 422
         assert wrong.json()["code"] == "CodeWrong"
         assert jit.count() == before

@@ -15,6 +15,7 @@ import psycopg
 import yaml
 from django.conf import settings
 from django.test import Client
+from psycopg import sql
 
 from jit.catalog import loader
 from jit.catalog.models import Role
@@ -186,6 +187,15 @@ class World:
         with self.cluster.connect("postgres") as connection:
             rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE 'jit\\_%'")
             return {str(row[0]) for row in rows}
+
+    def clean_target(self) -> None:
+        """Remove what tests before left there: their grants were rolled back, their roles not."""
+        left = [sql.Identifier(name) for name in self.roles_on_target()]
+        if left:
+            with self.cluster.connect(target.DATABASE) as connection:
+                names = sql.SQL(", ").join(left)
+                connection.execute(sql.SQL("DROP OWNED BY {}").format(names))
+                connection.execute(sql.SQL("DROP ROLE {}").format(names))
 
     def log_in(self, credential: dict[str, Any]) -> psycopg.Connection[Any]:
         """Connect to the target as the credential says."""
