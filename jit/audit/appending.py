@@ -76,7 +76,8 @@ def batch() -> Iterator[None]:
 
     Opens a transaction or joins the one there is. An exception leaving the block marks the
     whole transaction for rollback, so that no change stays whose event was dropped; an inner
-    savepoint that rolls back takes its own events with it. Batches nest: the outermost writes.
+    savepoint that rolls back takes its own events with it. Batches nest: the outermost writes;
+    until then the log does not show them.
     """
     with transaction.atomic(savepoint=False):
         if _open.batch is not None:

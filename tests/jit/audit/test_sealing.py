@@ -226,11 +226,12 @@ class TestSeal:
 
 
 class TestTasks:
-    def test_are_known_by_the_names_of_the_schedule(self):
-        from jit.celery import app
-
-        app.loader.import_default_modules()
-        assert {"jit.audit.seal", "jit.audit.ensure_partitions"} <= set(app.tasks)
+    def test_are_known_by_the_names_of_the_schedule(self, settings):
+        assert (tasks.seal.name, tasks.ensure_partitions.name) == (
+            "jit.audit.seal",
+            "jit.audit.ensure_partitions",
+        )
+        assert {tasks.seal.name, tasks.ensure_partitions.name} <= set(settings.CELERY_BEAT_SCHEDULE)
 
     def test_seal(self, write, seal):
         write(1)
