@@ -7,10 +7,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
-from psycopg import sql
-
 from jit.connectors.base import ConnectorError, GrantSpec, Issued, Revoked
-from jit.connectors.postgresql import PostgreSQL, ending, look
+from jit.connectors.postgresql import PostgreSQL, batch, ending, look, writes
 from jit.kernel import clock
 
 
@@ -28,21 +26,19 @@ class DeadlineLater(PostgreSQL):
         one_day = dt.timedelta(days=1)
         issued = super().provision(replace(spec, ends_at=spec.ends_at + one_day))
         with self.wires.borrow(self.context) as wire:
-            wire.ask(
-                "deadline",
-                sql.SQL("ALTER ROLE {} VALID UNTIL {}").format(
-                    sql.Identifier(spec.external_name), sql.Literal(spec.ends_at.isoformat())
-                ),
-            )
+            (row,) = wire.begin("look", look.one_role(spec.external_name), lock_seconds=1)
+            found = look.Found.of(row)
+            writes.means_for(wire.version).extend(wire, found, spec.ends_at)
+            wire.commit("commit deadline")
         return issued
 
 
 class _CutsNothing(ending.Endings):
-    def _cut(self, chunk: Sequence[ending.Ending]) -> None:
+    def _cut(self, chunk: Sequence[batch.Ending]) -> None:
         for one in chunk:
             one.evidence["connections_cut"] = 0
 
-    def _prove(self, chunk: Sequence[ending.Ending]) -> None:
+    def _prove(self, chunk: Sequence[batch.Ending]) -> None:
         with self._wires.borrow(self._context) as wire:
             now, there, _ = look.what_is_left(wire, [one.name for one in chunk], [])
         for one in chunk:

@@ -47,6 +47,15 @@ def run_shipped(target: servers.Target, name: str, *, database: str = "postgres"
     assert done.returncode == 0, done.stderr
 
 
+def makers(attribute: str) -> str:
+    """Return SQL that gives every maker of the set-up an attribute."""
+    return (
+        "DO $$ DECLARE name text; BEGIN FOR name IN SELECT rolname FROM pg_roles"
+        rf" WHERE rolname LIKE '{SERVICE}\_maker\_%' LOOP"
+        f" EXECUTE format('ALTER ROLE %I {attribute}', name); END LOOP; END $$"
+    )
+
+
 @cache
 def prepared(version: str) -> servers.Target:
     """Return a cluster of this version with roles to give, set up by the shipped scripts."""

@@ -24,7 +24,7 @@ from jit.connectors.base import (
     Revoked,
     Seen,
 )
-from jit.connectors.postgresql import ending, health, look, means
+from jit.connectors.postgresql import batch, ending, health, look, means, writes
 from jit.connectors.postgresql.config import (
     EXTERNAL_NAME,
     PostgreSQLConfig,
@@ -78,7 +78,7 @@ class PostgreSQL(Connector):
         role = self._role_to_give(spec)
         password = secrets.token_urlsafe(24)
         with self.wires.borrow(self.context) as wire:
-            by = means.means_for(wire.version)
+            by = writes.means_for(wire.version)
             row = self._begin(wire, spec)
             existing = look.Found.of(row) if row["oid"] is not None else None
             if existing:
@@ -128,7 +128,7 @@ class PostgreSQL(Connector):
             found = look.Found.of(row)
             self._refuse_a_strangers(found, spec)
             if found.deadline is None or found.deadline < spec.ends_at:
-                means.means_for(wire.version).extend(wire, spec.external_name, spec.ends_at)
+                writes.means_for(wire.version).extend(wire, found, spec.ends_at)
             wire.commit("commit")
 
     def observe(self) -> list[Seen]:
@@ -143,7 +143,7 @@ class PostgreSQL(Connector):
         _check_name(spec)
         with self.wires.borrow(self.context) as wire:
             rows = wire.ask("look", look.many_roles([spec.external_name]))
-            return sum(ending.end_connections(wire, {row["oid"] for row in rows}).values())
+            return sum(batch.end_connections(wire, {row["oid"] for row in rows}).values())
 
     def health(self) -> Health:
         return health.examine(self.config, self.wires, self.context)

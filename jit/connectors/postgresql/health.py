@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jit.connectors.base import Check, ConnectorError, Context, Health
-from jit.connectors.postgresql import means
+from jit.connectors.postgresql import direct, writes
 from jit.connectors.postgresql.config import PostgreSQLConfig
 from jit.connectors.postgresql.wire import Wire, Wires
 from jit.kernel import clock
@@ -52,7 +52,7 @@ def _skew(wire: Wire) -> float:
 
 def _checks(wire: Wire, config: PostgreSQLConfig, skew: float) -> Iterator[Check]:
     version = wire.connection.info.parameter_status("server_version") or str(wire.version)
-    by = means.means_for(wire.version)
+    by = writes.means_for(wire.version)
     yield Check("reachable", ok=True, detail=f"PostgreSQL {version}, mode {by.label}")
     yield Check(
         "clock",
@@ -85,6 +85,7 @@ def _checks(wire: Wire, config: PostgreSQLConfig, skew: float) -> Iterator[Check
             detail=f"sslmode is {config.ssl}; only verify-full knows whom it talks to",
             only_warns=True,
         )
+    yield from _left_over(wire)
     yield from _other_ways_in(wire)
 
 
@@ -114,10 +115,13 @@ def _account(wire: Wire) -> dict[str, Any]:
 def _direct_rights(
     wire: Wire, config: PostgreSQLConfig, account: dict[str, Any]
 ) -> Iterator[Check]:
+    makers = wire.ask("ask for makers", direct.MAKERS)
     yield Check(
         "can make roles",
-        ok=account["rolsuper"] or account["rolcreaterole"],
-        detail="the service account needs CREATEROLE",
+        ok=bool(makers) or account["rolsuper"] or account["rolcreaterole"],
+        detail=f"the service account makes roles by {len(makers)} makers"
+        if makers
+        else "the service account needs its makers, or CREATEROLE: run the shipped set-up",
     )
     rows = wire.ask(
         "ask for rights",
@@ -227,6 +231,25 @@ def _no_superusers(names: list[str]) -> Iterator[Check]:
         detail=f"{', '.join(names)} is a superuser: it could undo its own deadline"
         if names
         else "no allowed role is a superuser",
+    )
+
+
+def _left_over(wire: Wire) -> Iterator[Check]:
+    """A connection outlives its role: dropped behind our back, nobody can say whose it was."""
+    left = wire.ask(
+        "look for left-overs",
+        "SELECT coalesce(array_agg(pid ORDER BY pid), ARRAY[]::integer[]) AS pids"
+        " FROM pg_stat_activity a WHERE usesysid IS NOT NULL"
+        " AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = a.usesysid)",
+    )[0]["pids"]
+    yield Check(
+        "no connection without a role",
+        ok=not left,
+        detail=f"connections of roles that somebody dropped are still open and still have their "
+        f"rights: end them with pg_terminate_backend ({', '.join(map(str, left))})"
+        if left
+        else "every connection belongs to a role that exists",
+        only_warns=True,
     )
 
 

@@ -18,14 +18,16 @@ _ROLE = sql.SQL(
     "r.oid::bigint AS oid, r.rolname::text AS name, r.rolcanlogin AS can_login,"
     " CASE WHEN isfinite(r.rolvaliduntil) THEN r.rolvaliduntil END AS deadline,"
     " r.rolvaliduntil = '-infinity' AS expired_for_good,"
-    " shobj_description(r.oid, 'pg_authid') AS comment"
+    " shobj_description(r.oid, 'pg_authid') AS comment,"
+    " (SELECT a.rolname::text FROM pg_auth_members m JOIN pg_roles a ON a.oid = m.member"
+    " WHERE m.roleid = r.oid AND m.admin_option ORDER BY 1 LIMIT 1) AS maker"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A role as it is on the cluster. `note` is the JSON of its comment, empty if the role
-    doesn't carry one of ours.
+    doesn't carry one of ours; `maker` has ADMIN on it, as whoever made it has since 16.
     """
 
     oid: int
@@ -34,6 +36,7 @@ class Found:
     deadline: dt.datetime | None
     expired_for_good: bool
     note: Mapping[str, Any]
+    maker: str | None
 
     @property
     def neutralised(self) -> bool:
@@ -48,6 +51,7 @@ class Found:
             deadline=row["deadline"],
             expired_for_good=bool(row["expired_for_good"]),
             note=_note(row["comment"]),
+            maker=row["maker"],
         )
 
 

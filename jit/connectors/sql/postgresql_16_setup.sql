@@ -8,15 +8,21 @@
 -- service   our service account           (elevation_service)
 -- escrow    takes over what an ended role owned   (elevation_escrow)
 --
--- Running it again is harmless; running it with more roles adds them. Neither name may start with
--- "jit_": that is the mark of ephemeral roles, and what bears it is removed at its end.
+-- makers    how many accounts the service account makes roles by   (16)
+--
+-- Running it again is harmless; running it with more roles adds them. No name may start with "jit_":
+-- that is the mark of ephemeral roles, and what bears it is removed at its end.
 --
 -- What the service account can do afterwards: make roles; give and take the listed roles, which it
 -- can neither use nor become; end the connections of roles that are no superusers. What it can not:
 -- read a row of anybody's, or touch a role that it did not make or was not given ADMIN on.
+--
+-- Why makers: whoever makes a role has ADMIN on it, and each write to a role walks through all roles
+-- that the writer has ADMIN on. Spread over makers, a thousand live grants stay cheap to write.
 \set ON_ERROR_STOP on
 \if :{?service} \else \set service elevation_service \endif
 \if :{?escrow} \else \set escrow elevation_escrow \endif
+\if :{?makers} \else \set makers 16 \endif
 \if :{?roles}
 \else
   \echo 'Say which roles may be given: -v roles=orders_ro,orders_rw'
@@ -27,8 +33,15 @@ BEGIN;
 
 SELECT format('CREATE ROLE %I NOLOGIN', :'escrow')
 WHERE to_regrole(quote_ident(:'escrow')) IS NULL \gexec
-SELECT format('CREATE ROLE %I LOGIN CREATEROLE NOINHERIT CONNECTION LIMIT 40', :'service')
+SELECT format('CREATE ROLE %I LOGIN NOINHERIT CONNECTION LIMIT 40', :'service')
 WHERE to_regrole(quote_ident(:'service')) IS NULL \gexec
+
+SELECT format('CREATE ROLE %I NOLOGIN CREATEROLE', name)
+FROM (SELECT format('%s_maker_%s', :'service', n) FROM generate_series(1, :makers) AS n) AS m (name)
+WHERE to_regrole(quote_ident(name)) IS NULL \gexec
+SELECT format('GRANT %I TO %I WITH ADMIN FALSE, INHERIT FALSE, SET TRUE', name, :'service')
+FROM (SELECT format('%s_maker_%s', :'service', n) FROM generate_series(1, :makers) AS n) AS m (name)
+\gexec
 
 -- REASSIGN OWNED asks that the service account has the rights of the receiving role.
 GRANT :"escrow" TO :"service" WITH ADMIN FALSE, INHERIT TRUE, SET TRUE;

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import os
 import threading
 from contextlib import closing
@@ -10,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from jit.connectors.base import Context, Refused, Revoked, Unreachable
-from tests.contracts.postgresql import run_shipped
+from tests.contracts.postgresql import SERVICE, makers, run_shipped
 
 
 class TestProvision:
@@ -104,6 +105,38 @@ class TestProvision:
                 assert isinstance(answer, Revoked)
         finally:
             ground18.root.execute('DROP ROLE "App \\ ""RW""; --"')
+
+    def test_spreads_the_roles_over_the_makers(self, ground18):
+        with closing(ground18.connector()) as connector:
+            for _ in range(12):
+                connector.provision(ground18.spec())
+        held = ground18.root.execute(
+            "SELECT m.member::regrole::text, count(*) FROM pg_auth_members m"
+            r" JOIN pg_roles r ON r.oid = m.roleid WHERE r.rolname LIKE 'jit\_%' GROUP BY 1"
+        ).fetchall()
+        assert all(name.startswith(f"{SERVICE}_maker_") for name, _ in held)
+        assert sum(count for _, count in held) == 12
+        assert len(held) > 3
+
+    def test_works_with_createrole_alone_too(self, ground18):
+        run = ground18.root.execute
+        run(makers("NOCREATEROLE"))
+        run(f"ALTER ROLE {SERVICE} CREATEROLE")
+        try:
+            with closing(ground18.connector()) as connector:
+                plain, owning = ground18.spec(), ground18.spec()
+                for spec in (plain, owning):
+                    issued = connector.provision(spec)
+                connector.extend(replace(plain, ends_at=plain.ends_at + dt.timedelta(seconds=9)))
+                with closing(ground18.log_in(issued.credential, database="warehouse")) as session:
+                    session.connection.execute("SET ROLE NONE; CREATE TABLE theirs ()")
+                answers = connector.revoke([plain, owning])
+                assert all(isinstance(answer, Revoked) for answer in answers), answers
+        finally:
+            run(makers("CREATEROLE"))
+            run(f"ALTER ROLE {SERVICE} NOCREATEROLE")
+            with psycopg.connect(ground18.target.dsn("warehouse"), autocommit=True) as root:
+                root.execute("DROP TABLE IF EXISTS public.theirs")
 
     def test_two_workers_at_once_make_one_role(self, ground, connector):
         spec, issued = ground.spec(), []

@@ -9,7 +9,7 @@ import pytest
 from jit.connectors.postgresql import health
 from jit.kernel import clock
 from tests.contracts.ground import until
-from tests.contracts.postgresql import SERVICE, run_shipped
+from tests.contracts.postgresql import SERVICE, makers, run_shipped
 
 
 def _failing(report):
@@ -64,11 +64,7 @@ class TestExamine:
     @pytest.mark.parametrize(
         ("there", "back", "name"),
         [
-            (
-                f"ALTER ROLE {SERVICE} NOCREATEROLE",
-                f"ALTER ROLE {SERVICE} CREATEROLE",
-                "can make roles",
-            ),
+            (makers("NOCREATEROLE"), makers("CREATEROLE"), "can make roles"),
             (
                 f"REVOKE app_ro FROM {SERVICE}",
                 f"GRANT app_ro TO {SERVICE} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
@@ -124,6 +120,16 @@ class TestExamine:
         assert report.ok
         assert set(_failing(report)) == {name}
         assert report.detail == _failing(report)[name].detail
+
+    def test_warns_of_a_connection_whose_role_somebody_dropped(self, ground, connector):
+        spec = ground.spec()
+        issued = connector.provision(spec)
+        with closing(ground.log_in(issued.credential)) as session:
+            ground.lose(spec.external_name)
+            report = connector.health()
+            assert report.ok
+            assert set(_failing(report)) == {"no connection without a role"}
+            assert str(session.connection.info.backend_pid) in report.detail
 
     def test_wants_no_createrole_up_to_15(self, ground15):
         with changed(
