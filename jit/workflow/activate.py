@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from jit.audit import operations as audit
+from jit.catalog.models import Target
 from jit.connectors.base import ConnectorError, Issued
 from jit.elevation import operations as elevation
 from jit.elevation import provisioning
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 LEASE = dt.timedelta(seconds=settings.LEASE)
 """Longer than any call to a target may take, so that two workers never hold one grant."""
 SLOWEST_RETRY = 30.0
+LARGEST_SKEW = 2.0
+"""Seconds between a target's clock and ours, as its last health check saw them."""
 
 
 def backoff(tries: int) -> dt.timedelta:
@@ -119,6 +122,7 @@ def _ask_again(grant: Grant, now: dt.datetime) -> int:
         raise NoLongerEligible(EndReason.REQUESTER_LEFT, f"{user.username} is disabled.")
     if not role.enabled or not role.target.enabled:
         raise NoLongerEligible(EndReason.POLICY, f"{role.slug} is no longer in the catalogue.")
+    _refuse_wrong_clock(role.target)
     ticket = _ticket_again(grant)
     if request.break_glass:
         return request.granted_seconds
@@ -151,6 +155,17 @@ def _ask_again(grant: Grant, now: dt.datetime) -> int:
     ):
         raise NotYet("your second factor: enter your current code on your account page")
     return min(request.granted_seconds, ruling.max_duration_seconds or request.granted_seconds)
+
+
+def _refuse_wrong_clock(target: Target) -> None:
+    """A deadline is judged by the target's clock: one that is off ends privilege at another
+    time than the books say, so nothing is given there until it is right.
+    """
+    skew = target.health.get("skew_seconds")
+    if skew is not None and abs(skew) > LARGEST_SKEW:
+        raise NotYet(
+            f"{target.slug}, whose clock is {abs(skew):.1f} s off; its operators must set it right"
+        )
 
 
 def _ticket_again(grant: Grant) -> TicketSnapshot | None:

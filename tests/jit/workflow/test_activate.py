@@ -149,6 +149,21 @@ class TestActivate:
         assert activated(grant).state == "SCHEDULED"
         assert grant.pk not in activate.due(clock.now())
 
+    @pytest.mark.parametrize("skew", [2.5, -40.0])
+    def test_a_target_whose_clock_is_off_gets_nothing_until_it_is_right(
+        self, scheduled: Grant, skew: float
+    ) -> None:
+        target = scheduled.target
+        target.health = {"ok": False, "skew_seconds": skew}
+        target.save()
+        grant = activated(scheduled)
+        assert grant.state == "SCHEDULED"
+        assert "clock" in grant.waiting_for
+        target.health = {"ok": True, "skew_seconds": 0.1}
+        target.save()
+        Grant.objects.filter(pk=grant.pk).update(next_try_at=clock.now())
+        assert activated(grant).state == "ACTIVE"
+
     def test_a_lease_keeps_a_second_worker_out(self, scheduled: Grant) -> None:
         Grant.objects.filter(pk=scheduled.pk).update(
             lease_until=clock.now() + dt.timedelta(seconds=30)
