@@ -33,12 +33,16 @@ def _judge(user: User, roles: list[Role], now: dt.datetime) -> list[Offer]:
     return [Offer(role, found[role.slug].eligible, found[role.slug].message) for role in roles]
 
 
-def offers(*, user: User, q: str, now: dt.datetime) -> list[Offer]:
-    """Return the requestable roles that `q` matches, those one may ask for first, by name."""
-    rows = catalog.filter_roles(catalog.roles_visible_to(user), q=q)
-    roles = list(rows.filter(enabled=True, target__enabled=True)[:MOST_JUDGED])
+def offers(*, user: User, q: str, now: dt.datetime, chosen: str = "") -> list[Offer]:
+    """Return the requestable roles that `q` matches, those one may ask for first, by name; the
+    one chosen already is always the first, so that a search never loses the choice.
+    """
+    visible = catalog.roles_visible_to(user).filter(enabled=True, target__enabled=True)
+    roles = list(catalog.filter_roles(visible, q=q)[:MOST_JUDGED])
+    if chosen and chosen not in {role.slug for role in roles}:
+        roles += visible.filter(slug=chosen.replace("\0", ""))
     judged = _judge(user, roles, now)
-    judged.sort(key=lambda offer: (not offer.eligible, offer.role.slug))
+    judged.sort(key=lambda offer: (offer.role.slug != chosen, not offer.eligible, offer.role.slug))
     return judged[:MOST_SHOWN]
 
 

@@ -77,12 +77,3 @@ def _obligations(owed: Mapping[str, Any]) -> list[Sentence]:
     if owed.get("review_after"):
         found.append(Sentence("Its use is reviewed afterwards.", "eye", "calm"))
     return found
-
-
-def failed_clauses(ruling: Mapping[str, Any]) -> list[str]:
-    """Return what did not hold, rule by rule, for the reader who wants to know exactly."""
-    return [
-        clause.get("message") or clause.get("text", "")
-        for clause in ruling.get("trace", ())
-        if clause.get("passed") is False
-    ]

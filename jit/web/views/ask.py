@@ -146,12 +146,10 @@ def _glass_judged(request: PageRequest) -> dict[str, Any]:
 @page(Permission.REQUEST_CREATE)
 def roles(request: PageRequest) -> HttpResponse:
     """Search roles: what one may ask for first, and for the others why not."""
-    found = offers.offers(
-        user=request.user,
-        q=request.GET.get("role_search", ""),
-        now=clock.now(),
-    )
-    context = {"offers": found, "chosen": request.GET.get("role", "")}
+    chosen = request.GET.get("role", "")[:100]
+    q = request.GET.get("role_search", "")
+    found = offers.offers(user=request.user, q=q, now=clock.now(), chosen=chosen)
+    context = {"offers": found, "chosen": chosen}
     return render(request, "jit/ask/_roles.html", context)
 
 

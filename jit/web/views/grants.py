@@ -11,15 +11,14 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_POST
 
 from jit.elevation import queries
-from jit.identity import permissions
 from jit.identity.authentication import actor_of
 from jit.identity.permissions import Permission
 from jit.kernel import clock
-from jit.kernel.errors import DomainError
+from jit.kernel.errors import DomainError, InvalidInput
 from jit.web import board
 from jit.web.htmx import PageRequest, go, is_part, page, refused
+from jit.workflow import access, revoke
 from jit.workflow import credential as credentials
-from jit.workflow import revoke
 
 SECRETS = ("password", "private_key", "token", "secret")
 
@@ -39,6 +38,7 @@ def grants(request: PageRequest) -> HttpResponse:
 @sensitive_variables("credential", "rows")
 def credential(request: PageRequest, grant_id: UUID) -> HttpResponse:
     """Show the credential to its owner, this once; every showing is an audit event."""
+    queries.grant_visible_to(request.user, grant_id)
     credential = credentials.show(grant_id=grant_id, user=request.user, actor=actor_of(request))
     rows = [
         {"name": name, "value": value, "secret": name in SECRETS}
@@ -53,6 +53,7 @@ def credential(request: PageRequest, grant_id: UUID) -> HttpResponse:
 @page()
 def give_back(request: PageRequest, grant_id: UUID) -> HttpResponse:
     """End one's own grant: done."""
+    queries.grant_visible_to(request.user, grant_id)
     grant = revoke.give_back(grant_id=grant_id, user=request.user, actor=actor_of(request))
     if not is_part(request):
         return go(request, reverse("request", args=[grant.request_id]))
@@ -65,6 +66,7 @@ def give_back(request: PageRequest, grant_id: UUID) -> HttpResponse:
 def take_back(request: PageRequest, grant_id: UUID) -> HttpResponse:
     """End somebody's grant, with a reason."""
     grant = queries.grant_visible_to(request.user, grant_id)
+    access.require_may_revoke(request.user, grant)
     revoke.take_back(
         grant_id=grant_id,
         user=request.user,
@@ -79,6 +81,8 @@ def take_back(request: PageRequest, grant_id: UUID) -> HttpResponse:
 def take_back_all(request: PageRequest) -> HttpResponse:
     """End every live grant of a person or on a target, with one reason."""
     filters = board.Filters.from_query(request.POST)
+    if not filters:
+        raise InvalidInput("Name the person, the target or the role whose grants are to end.")
     found = board.live(user=request.user, filters=filters)
     ended, refusals = 0, []
     for grant in found:
@@ -95,10 +99,6 @@ def take_back_all(request: PageRequest) -> HttpResponse:
     if refusals and not ended:
         return refused(request, refusals[0])
     return go(request, f"{reverse('grants')}?{filters.as_query()}")
-
-
-def may_revoke(request: PageRequest) -> bool:
-    return permissions.has(request.user, Permission.GRANT_REVOKE)
 
 
 def _origin(request: PageRequest, otherwise: str) -> str:
