@@ -176,12 +176,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--grants", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=["18", "15"])
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     home = ground.throw_away_home()
     met = True
     try:
         for name, more in (("PostgreSQL 18", {}), ("PostgreSQL 15", {"binaries": POSTGRES_15})):
+            if options.only and not name.endswith(options.only):
+                continue
             if more and not POSTGRES_15.is_dir():
                 print("\nPostgreSQL 15 is not installed: not measured")
                 continue

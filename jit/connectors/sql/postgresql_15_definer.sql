@@ -75,7 +75,7 @@ BEGIN
   IF at_most IS NULL THEN
     RAISE EXCEPTION 'the role % may not be given', wanted_role USING ERRCODE = 'JT001';
   END IF;
-  IF EXISTS (SELECT FROM pg_roles WHERE rolname = wanted_role AND rolsuper) THEN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = wanted_role::name AND rolsuper) THEN
     RAISE EXCEPTION 'the role % is a superuser', wanted_role USING ERRCODE = 'JT001';
   END IF;
   IF deadline IS NULL OR NOT isfinite(deadline) OR deadline <= clock_timestamp() THEN
@@ -97,7 +97,7 @@ BEGIN
     RAISE EXCEPTION '% is no name of ours', wanted USING ERRCODE = 'JT003';
   END IF;
   SELECT shobj_description(oid, 'pg_authid') INTO note FROM pg_roles
-  WHERE rolname = wanted AND NOT rolsuper;
+  WHERE rolname = wanted::name AND NOT rolsuper;
   IF note IS NULL OR note !~ '^\{"jit": *1,' THEN
     RAISE EXCEPTION '% is not a role that was given here', wanted USING ERRCODE = 'JT003';
   END IF;
@@ -124,7 +124,7 @@ BEGIN
   IF EXISTS (SELECT FROM jit.tombstone WHERE name = wanted) THEN
     RAISE EXCEPTION '% was revoked already; it is not given again', wanted USING ERRCODE = 'JT004';
   END IF;
-  IF EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = wanted::name) THEN
     verb := 'ALTER';
     IF jit.role_given(wanted) IS DISTINCT FROM member_of THEN
       RAISE EXCEPTION '% is given for another role', wanted USING ERRCODE = 'JT003';
@@ -155,37 +155,43 @@ RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 DECLARE
   wanted text;
   held text;
+  members text;
 BEGIN
   INSERT INTO jit.tombstone (name) SELECT n FROM unnest(names) AS n
   WHERE n ~ '^jit_[a-z0-9]{4,40}$' ON CONFLICT DO NOTHING;
   DELETE FROM jit.tombstone WHERE at < clock_timestamp() - interval '30 days'
     - (SELECT coalesce(max(longest), interval '0') FROM jit.allowed_role);
-  FOR wanted IN SELECT rolname FROM pg_roles WHERE rolname::text = ANY (names) ORDER BY 1 LOOP
-    PERFORM jit.role_given(wanted);
+  PERFORM jit.role_given(rolname::text) FROM pg_roles WHERE rolname = ANY (names::name[]);
+  FOR wanted IN SELECT rolname FROM pg_roles WHERE rolname = ANY (names::name[]) ORDER BY 1 LOOP
     EXECUTE format(
       'ALTER ROLE %I NOLOGIN CONNECTION LIMIT 0 PASSWORD NULL VALID UNTIL ''-infinity''', wanted
     );
-    FOR held IN
-      SELECT g.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
-      JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = wanted AND NOT g.rolsuper
-    LOOP
-      EXECUTE format('REVOKE %I FROM %I', held, wanted);
-    END LOOP;
+  END LOOP;
+  FOR held, members IN
+    SELECT g.rolname, string_agg(quote_ident(r.rolname), ', ')
+    FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles r ON r.oid = m.member
+    WHERE r.rolname = ANY (names::name[]) AND NOT g.rolsuper GROUP BY 1
+  LOOP
+    EXECUTE format('REVOKE %I FROM %s', held, members);
   END LOOP;
 END $$;
 
 CREATE OR REPLACE FUNCTION jit.drop_roles(names text[])
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  wanted text;
+  useless text;
+  usable text;
 BEGIN
-  FOR wanted IN SELECT rolname FROM pg_roles WHERE rolname::text = ANY (names) ORDER BY 1 LOOP
-    PERFORM jit.role_given(wanted);
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = wanted AND rolcanlogin) THEN
-      RAISE EXCEPTION '% is not neutralised yet', wanted USING ERRCODE = 'JT005';
-    END IF;
-    EXECUTE format('DROP ROLE %I', wanted);
-  END LOOP;
+  PERFORM jit.role_given(rolname::text) FROM pg_roles WHERE rolname = ANY (names::name[]);
+  SELECT string_agg(quote_ident(rolname), ', ') FILTER (WHERE NOT rolcanlogin),
+    string_agg(rolname, ', ') FILTER (WHERE rolcanlogin)
+  INTO useless, usable FROM pg_roles WHERE rolname = ANY (names::name[]);
+  IF usable IS NOT NULL THEN
+    RAISE EXCEPTION '% is not neutralised yet', usable USING ERRCODE = 'JT005';
+  END IF;
+  IF useless IS NOT NULL THEN
+    EXECUTE 'DROP ROLE ' || useless;
+  END IF;
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA jit FROM PUBLIC;
