@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "jit.audit",
     "jit.identity",
     "jit.tickets",
+    "jit.notifications",
     "jit.policy",
     "jit.catalog",
     "jit.elevation",
@@ -203,11 +204,52 @@ _EVERY = {
     "jit.audit.ensure_partitions": 3600,
     "jit.policy.watch_drift": 60,
     "jit.ops.clear_sessions": 86400,
+    "jit.notifications.deliver": 2,
+    "jit.notifications.clear_old": 3600,
+    "jit.workflow.tell_ending_soon": 10,
 }
 CELERY_BEAT_SCHEDULE = {
     name: {"task": name, "schedule": seconds, "options": {"expires": max(seconds, 2)}}
     for name, seconds in _EVERY.items()
 }
+
+# --- Notifications (docs/howto/notifications.md) ----------------------------------------
+NOTIFICATION_CHANNELS = {
+    "in_app": "jit.notifications.channels.in_app.InApp",
+    "webhook": "jit.notifications.channels.webhook.Webhook",
+}
+"""Where people hear of things; the inbox is always there, e-mail once a server is named."""
+MAILERS: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
+}
+if env.text("JIT_EMAIL_HOST", ""):
+    NOTIFICATION_CHANNELS["email"] = "jit.notifications.channels.email.Email"
+    MAILERS["default"] = {
+        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "OPTIONS": {
+            "host": env.text("JIT_EMAIL_HOST"),
+            "port": env.integer("JIT_EMAIL_PORT", 587),
+            "username": env.text("JIT_EMAIL_USER", ""),
+            "password": env.secret("JIT_EMAIL_PASSWORD", ""),
+            "use_tls": env.text("JIT_EMAIL_TLS", "starttls") == "starttls",
+            "use_ssl": env.text("JIT_EMAIL_TLS", "starttls") == "tls",
+            "timeout": 10,
+        },
+    }
+DEFAULT_FROM_EMAIL = env.text("JIT_EMAIL_FROM", "jit@localhost")
+WEBHOOK_NETWORKS = env.listing("JIT_WEBHOOK_NETWORKS")
+"""Private networks that webhooks may go to nevertheless; to nowhere private otherwise."""
+WEBHOOK_CA_FILE = env.text("JIT_WEBHOOK_CA_FILE", "")
+"""The authorities that webhooks trust, where not those of the system."""
+WEBHOOK_TIMEOUT = env.integer("JIT_WEBHOOK_TIMEOUT", 10)
+"""Seconds for one delivery to an endpoint, all in all."""
+WEBHOOK_WORKERS = env.integer("JIT_WEBHOOK_WORKERS", 2)
+"""How many workers may wait for endpoints at one time."""
+WEBHOOK_GIVE_UP_AFTER = env.integer("JIT_WEBHOOK_GIVE_UP_AFTER", 3 * 86400)
+"""Seconds without any success after which an endpoint is disabled and the operators told."""
+NOTIFICATIONS_KEPT_DAYS = env.integer("JIT_NOTIFICATIONS_KEPT_DAYS", 90)
+ENDING_SOON = env.integer("JIT_ENDING_SOON", 600)
+"""How long before the end of a grant its holder is told."""
 
 # --- Sign-in --------------------------------------------------------------------------
 AUTH_USER_MODEL = "identity.User"

@@ -82,6 +82,11 @@ class Action(StrEnum):
     GROUP_MEMBER_REMOVED = "group.member-removed"
     GROUP_PERMISSION_ADDED = "group.permission-added"
     GROUP_PERMISSION_REMOVED = "group.permission-removed"
+    # Slack: who is who there, and what was refused at its door
+    SLACK_INSTALLED = "slack.installed"
+    SLACK_LINKED = "slack.linked"
+    SLACK_UNLINKED = "slack.unlinked"
+    SLACK_REFUSED = "slack.refused"
     # Targets and roles
     CATALOG_SYNCED = "catalog.synced"
     CATALOG_TARGET_CREATED = "catalog.target-created"
@@ -98,6 +103,12 @@ class Action(StrEnum):
     POLICY_ERROR = "policy.error"
     POLICY_DRIFT = "policy.drift"
     POLICY_SHADOW_DIFFERS = "policy.shadow-differs"
+    # Webhooks to other programs
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_CHANGED = "webhook.changed"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret-rotated"  # noqa: S105 -- a name, no password
+    WEBHOOK_DISABLED = "webhook.disabled"
+    WEBHOOK_REMOVED = "webhook.removed"
     # The log itself
     AUDIT_EXPORTED = "audit.exported"
     AUDIT_VIEWED = "audit.viewed"

@@ -36,6 +36,7 @@ class Permission(StrEnum):
     POLICY_ACTIVATE = "policy:activate"
     TICKET_MANAGE = "ticket:manage"
     USER_MANAGE = "user:manage"
+    WEBHOOK_MANAGE = "webhook:manage"
     OPERATIONS_READ = "operations:read"
 
 
@@ -63,6 +64,7 @@ SCOPE_OF: Mapping[Permission, Scope] = MappingProxyType(
         Permission.POLICY_ACTIVATE: Scope.OPERATE,
         Permission.TICKET_MANAGE: Scope.OPERATE,
         Permission.USER_MANAGE: Scope.OPERATE,
+        Permission.WEBHOOK_MANAGE: Scope.OPERATE,
         Permission.OPERATIONS_READ: Scope.READ,
     }
 )

@@ -14,6 +14,11 @@ def _instance(path: str) -> Any:
     return import_string(path)()
 
 
+def at(path: str) -> Any:
+    """Return the one instance of the class at the dotted `path`. Raises ImportError."""
+    return _instance(path)
+
+
 def from_setting(name: str) -> Any:
     """Return the one instance of the class that setting `name` points to.
 

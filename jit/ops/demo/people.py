@@ -43,6 +43,7 @@ GROUPS: dict[str, tuple[str, tuple[Permission, ...]]] = {
             Permission.POLICY_PROPOSE,
             Permission.TICKET_MANAGE,
             Permission.USER_MANAGE,
+            Permission.WEBHOOK_MANAGE,
             Permission.OPERATIONS_READ,
         ),
     ),

@@ -1,0 +1,1 @@
+"""The outbox: who is to hear of what, through which channels, and whether it arrived."""

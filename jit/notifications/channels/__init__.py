@@ -1,0 +1,1 @@
+"""The ways to reach people and programs, one module each, none knowing the others."""

@@ -1,0 +1,30 @@
+"""Writes of the outbox: `from jit.notifications import operations as notifications`."""
+
+from __future__ import annotations
+
+from jit.notifications.operations.endpoints import (
+    EndpointTaken,
+    change_endpoint,
+    create_endpoint,
+    disable_endpoint,
+    remove_endpoint,
+    rotate_secret,
+    send_test,
+)
+from jit.notifications.operations.outbox import News, notify, notify_all
+from jit.notifications.operations.reading import mark_read, set_preferences
+
+__all__ = [
+    "EndpointTaken",
+    "News",
+    "change_endpoint",
+    "create_endpoint",
+    "disable_endpoint",
+    "mark_read",
+    "notify",
+    "notify_all",
+    "remove_endpoint",
+    "rotate_secret",
+    "send_test",
+    "set_preferences",
+]
