@@ -9,6 +9,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
+from approvals.slack import models as slack  # noqa: F401 -- Django finds an app's tables here
 from approvals.states import ChainState, StepState, Verdict
 from jit.elevation.models import ElevationRequest
 from jit.kernel.fields import Uuid7Field

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from approvals import rules
@@ -229,7 +230,14 @@ def _decide(
             shorter_seconds=duration_seconds,
         )
     )
-    _check_strength(request=request, verdict=verdict, second_factor=second_factor, actor=actor)
+    _check_strength(
+        request=request,
+        verdict=verdict,
+        second_factor=second_factor,
+        second_factor_at=approver.second_factor_at,
+        actor=actor,
+        now=now,
+    )
     decision = Decision(
         step=current,
         approver=approver,
@@ -308,15 +316,32 @@ def closed(*, request: ElevationRequest, decisions: Sequence[Decision]) -> Domai
 
 
 def _check_strength(
-    *, request: ElevationRequest, verdict: Verdict, second_factor: bool, actor: Actor
+    *,
+    request: ElevationRequest,
+    verdict: Verdict,
+    second_factor: bool,
+    second_factor_at: dt.datetime | None,
+    actor: Actor,
+    now: dt.datetime,
 ) -> None:
     """Refuse an approval that the policy wants given more strongly; a denial is always welcome."""
     strength = request.ruling.get("obligations", {}).get("approval_strength", "slack")
     if verdict is Verdict.DENY:
         return
-    if strength == "web_phishing_resistant" and actor.channel == Channel.SLACK:
+    if strength in {"web_phishing_resistant", "notify"} and actor.channel == Channel.SLACK:
         raise ChannelTooWeak(
             "This role is approved on the web, with a second factor: open it there."
+        )
+    age = dt.timedelta(seconds=settings.SLACK_STEP_UP_AGE)
+    if (
+        strength == "slack_with_recent_step_up"
+        and actor.channel == Channel.SLACK
+        and not (second_factor_at and dt.timedelta(0) <= now - second_factor_at < age)
+    ):
+        raise StepUpRequired(
+            "A click counts for this role only within "
+            f"{settings.SLACK_STEP_UP_AGE // 60} minutes of your second factor: give it on your "
+            "account page, then click again, or decide on the web."
         )
     if strength == "web_phishing_resistant" and not second_factor:
         raise StepUpRequired(

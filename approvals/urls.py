@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
 from approvals import views
 
@@ -11,4 +11,5 @@ urlpatterns = [
     path("inbox/", views.inbox, name="inbox"),
     path("requests/<uuid:request_id>/chain/", views.chain, name="chain"),
     path("requests/<uuid:request_id>/decide/", views.decide, name="decide"),
+    path("", include("approvals.slack.urls")),
 ]

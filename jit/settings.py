@@ -133,6 +133,29 @@ if env.text("JIT_JIRA_URL", ""):
 DEFAULT_TICKET_SYSTEM = env.text("JIT_TICKET_SYSTEM", "local")
 POLICY_DIR = Path(env.text("JIT_POLICY_DIR", str(BASE_DIR / "policies")))
 
+# --- Slack: off unless a bot token is given (docs/howto/slack-operators.md) ---------------
+SLACK: dict[str, Any] = {
+    "bot_token": env.secret("JIT_SLACK_BOT_TOKEN", ""),
+    "signing_secrets": [
+        secret
+        for secret in (
+            env.secret("JIT_SLACK_SIGNING_SECRET", ""),
+            env.secret("JIT_SLACK_SIGNING_SECRET_OLD", ""),
+        )
+        if secret
+    ],
+    "app_token": env.secret("JIT_SLACK_APP_TOKEN", ""),
+    "api_url": env.text("JIT_SLACK_API_URL", "https://slack.com/api/"),
+    "channel": env.text("JIT_SLACK_CHANNEL", ""),
+    "response_hosts": env.listing(
+        "JIT_SLACK_RESPONSE_HOSTS", "hooks.slack.com,hooks.slack-gov.com"
+    ),
+}
+SLACK_STEP_UP_AGE = env.integer("JIT_SLACK_STEP_UP_AGE", 900)
+"""How fresh the approver's second factor must be where a policy says slack_with_recent_step_up."""
+if SLACK["bot_token"]:
+    REQUEST_CHANGED_TASKS.append("approvals.slack.redraw")
+
 # --- Data -----------------------------------------------------------------------------
 
 
@@ -195,6 +218,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_DB_REUSE_MAX = 10000
 CELERY_BEAT_SCHEDULER = "jit.ops.beat:LockedScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+CELERY_IMPORTS = ["approvals.slack.tasks"]
 _EVERY = {
     "jit.workflow.sweep": 1,
     "jit.audit.seal": 1,
@@ -208,6 +232,8 @@ _EVERY = {
     "jit.notifications.clear_old": 3600,
     "jit.workflow.tell_ending_soon": 10,
 }
+if SLACK["bot_token"]:
+    _EVERY |= {"approvals.slack.sweep": 5, "approvals.slack.watch": 30}
 CELERY_BEAT_SCHEDULE = {
     name: {"task": name, "schedule": seconds, "options": {"expires": max(seconds, 2)}}
     for name, seconds in _EVERY.items()

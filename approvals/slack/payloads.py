@@ -1,0 +1,83 @@
+"""What came in: a second delivery gets the first answer, and a queued act happens once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from approvals.slack.models import SlackPayload
+from jit.kernel import db, tasks
+
+LEASE = dt.timedelta(seconds=30)
+KEPT = dt.timedelta(days=1)
+"""Far longer than the window in which a signature is good, so that no replay is ever new."""
+MOST_TRIES = 20
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A remembered payload; `first` is False for a second delivery."""
+
+    row: SlackPayload
+    first: bool
+
+
+def remember(
+    *, digest: str, kind: str, body: dict[str, Any], queued: bool, now: dt.datetime
+) -> Received:
+    """Write the payload down, unless it was; a queued one is worked off after the commit."""
+    with transaction.atomic():
+        row = SlackPayload(digest=digest, kind=kind, body=body, queued=queued, received_at=now)
+        made = SlackPayload.objects.bulk_create([row], ignore_conflicts=True)
+        found = SlackPayload.objects.get(digest=digest)
+        first = found.pk == made[0].pk
+        if first and queued:
+            tasks.enqueue_on_commit("approvals.slack.act", str(found.pk))
+    return Received(row=found, first=first)
+
+
+def answered(row: SlackPayload, answer: dict[str, Any], outcome: str = "") -> None:
+    """Keep the answer for a second delivery."""
+    SlackPayload.objects.filter(pk=row.pk).update(
+        answer=answer, outcome=outcome[:300], done_at=db.now()
+    )
+
+
+def due() -> list[UUID]:
+    """Return queued payloads that nobody works on; a lost task or a killed worker left them."""
+    rows = SlackPayload.objects.filter(_open()).order_by("received_at", "id")
+    return list(rows.values_list("pk", flat=True)[:BATCH])
+
+
+def claim(payload_id: UUID) -> SlackPayload | None:
+    """Take a queued payload for a while, or return None where it is taken or done."""
+    with transaction.atomic():
+        taken = SlackPayload.objects.filter(_open(), pk=payload_id).update(
+            lease_until=db.now() + LEASE, tries=F("tries") + 1
+        )
+        return SlackPayload.objects.get(pk=payload_id) if taken else None
+
+
+def done(row: SlackPayload, outcome: str) -> None:
+    SlackPayload.objects.filter(pk=row.pk).update(
+        done_at=db.now(), outcome=outcome[:300], lease_until=None
+    )
+
+
+def forget_old() -> int:
+    """Delete what no replay can bring back; return how many."""
+    gone, _ = SlackPayload.objects.filter(received_at__lt=db.now() - KEPT).delete()
+    return gone
+
+
+def _open() -> Q:
+    now = db.now()
+    return Q(queued=True, done_at__isnull=True, tries__lt=MOST_TRIES) & (
+        Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+    )
