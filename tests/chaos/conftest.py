@@ -1,0 +1,60 @@
+"""Chaos happens to an installation whose worker can be told where to die."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import Running
+from tests.support.stage import CRASHING
+
+
+class Doomed:
+    """The installation, with a worker that kills itself at a given moment of an act."""
+
+    def __init__(self, running: Running, order: Path) -> None:
+        self.jit, self._order = running, order
+        self._env = {"DJANGO_SETTINGS_MODULE": CRASHING, "TEST_CRASH": str(order)}
+
+    def begin(self) -> None:
+        self.jit.stop("worker")
+        self.jit.add("doomed", "worker", **self._env)
+
+    def end(self) -> None:
+        self._order.unlink(missing_ok=True)
+        self.jit.stop("doomed")
+        self.jit.start("worker")
+
+    def die_at(self, act: str, number: int) -> None:
+        """Let the worker die at the `number`-th moment of its next `act`."""
+        draft = self._order.with_suffix(".new")
+        draft.write_text(f"{act} {number}", encoding="ascii")
+        draft.rename(self._order)
+
+    @property
+    def passed(self) -> str:
+        """Return where the worker died, the last death last."""
+        path = self._order.with_suffix(".passed")
+        return path.read_text(encoding="ascii") if path.exists() else ""
+
+    def was_spared(self) -> bool:
+        """Return whether the moment asked for never came; the order is then taken back."""
+        spared = self._order.exists()
+        self._order.unlink(missing_ok=True)
+        return spared
+
+
+@pytest.fixture
+def jit(running: Running) -> Running:
+    running.clear()
+    return running
+
+
+@pytest.fixture
+def doomed(jit: Running, tmp_path: Path) -> Iterator[Doomed]:
+    it = Doomed(jit, tmp_path / "order")
+    it.begin()
+    yield it
+    it.end()

@@ -1,0 +1,139 @@
+"""A server goes away; what must end still ends, and nothing is given that must not be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.journeys.test_elevation import is_cut
+from tests.support.processes import READER, WRITER, Running, until
+
+
+@pytest.fixture
+def whole(jit: Running) -> Iterator[Running]:
+    """Whatever a test killed runs again after it."""
+    yield jit
+    for name in ("valkey", "target"):
+        if not jit.is_running(name):
+            jit.start(name)
+
+
+class TestValkey:
+    def test_gone_delays_no_end(self, whole: Running) -> None:
+        jit = whole
+        _, grant_id = jit.active(duration_seconds=10)
+        connection = jit.log_in(jit.credential(grant_id))
+        jit.kill("valkey")
+        assert jit.rita.get("me/").status_code == 200
+        until(lambda: _passed(jit, grant_id), seconds=60)
+        with pytest.raises(psycopg.OperationalError):  # the target holds the deadline itself
+            jit.log_in({**_address(jit), "user": _name(grant_id), "password": "whatever"})
+        jit.start("valkey")
+        ended = jit.wait(grant_id, "ENDED", seconds=90)
+        assert ended["end_reason"] == "expired"
+        assert is_cut(connection)
+        assert _name(grant_id) not in jit.roles()
+        jit.everything_is_in_order()
+
+    def test_gone_while_asking_is_caught_up_by_the_sweep(self, whole: Running) -> None:
+        jit = whole
+        jit.kill("valkey")
+        asked = jit.rita.ask(READER)
+        assert asked.status_code == 201, asked.text
+        grant_id = asked.json()["grant"]["id"]
+        assert jit.rita.grant(grant_id)["state"] == "SCHEDULED"
+        jit.start("valkey")
+        jit.wait(grant_id, "ACTIVE", seconds=90)
+        jit.give_back(grant_id)
+
+    def test_gone_when_somebody_leaves_leaves_them_nothing(self, whole: Running) -> None:
+        jit = whole
+        secret = "a long enough password of his\n"
+        jit.manage(
+            "create_user", "leo", "--group", "payments-sre", "--password-stdin", given=secret
+        )
+        token = jit.manage(
+            "create_token", "leo", "--name", "t", "--scope", "read", "--scope", "request"
+        )
+        leo = jit.with_token("leo", token.strip())
+        request_id = leo.ask(WRITER, "OPS-3").json()["id"]
+        grant_id = jit.ada.decide(request_id).json()["grant"]["id"]
+        jit.wait(grant_id, "ACTIVE", by="olga")
+        jit.kill("valkey")
+        jit.manage("account", "leo", "--disable")
+        jit.start("valkey")
+        ended = jit.wait(grant_id, "ENDED", by="olga", seconds=90)
+        assert ended["end_reason"] == "requester-left"
+
+
+class TestTarget:
+    def test_gone_at_the_end_is_tried_again_until_it_is_seen(self, whole: Running) -> None:
+        jit = whole
+        _, grant_id = jit.active()
+        connection = jit.log_in(jit.credential(grant_id))
+        jit.kill("target")
+        assert jit.rita.post(f"grants/{grant_id}/return/").status_code == 200
+        until(
+            lambda: jit.rows("SELECT rang_at FROM elevation_grant WHERE id = %s", grant_id)[0][0],
+            seconds=90,
+        )
+        stuck = jit.rita.grant(grant_id)
+        assert stuck["state"] == "REVOKING"
+        assert stuck["last_error"]
+        events = jit.udo.get("audit/events/", grant=grant_id, action="grant.revocation-stuck")
+        assert len(events.json()["items"]) == 1
+        jit.start("target")
+        ended = jit.wait(grant_id, "ENDED", seconds=90)
+        assert ended["evidence"]["roles_found"] == 0
+        assert is_cut(connection)
+        assert _name(grant_id) not in jit.roles()
+
+    def test_gone_at_the_start_is_tried_again(self, whole: Running) -> None:
+        jit = whole
+        jit.kill("target")
+        grant_id = jit.rita.ask(READER).json()["grant"]["id"]
+        until(lambda: jit.rita.grant(grant_id)["last_error"], seconds=60)
+        assert jit.rita.grant(grant_id)["state"] == "ACTIVATING"
+        jit.start("target")
+        jit.wait(grant_id, "ACTIVE", seconds=90)
+        assert jit.roles() >= {_name(grant_id)}
+        jit.give_back(grant_id)
+
+
+class TestSeveral:
+    def test_workers_and_beats_are_safe_together(self, jit: Running) -> None:
+        jit.add("worker-2", "worker")
+        jit.add("beat-2", "beat")
+        try:
+            _, first = jit.active(READER)
+            _, second = jit.active(WRITER)
+            for grant_id in (first, second):
+                assert jit.rita.post(f"grants/{grant_id}/return/").status_code == 200
+            for grant_id in (first, second):
+                ended = jit.wait(grant_id, "ENDED")
+                steps = [attempt["step"] for attempt in ended["attempts"]]
+                assert steps.count("provision") == steps.count("revoke") == 1
+            jit.kill("beat")
+            _, third = jit.active(READER)
+            jit.give_back(third)
+        finally:
+            jit.stop("worker-2")
+            jit.stop("beat-2")
+            if not jit.is_running("beat"):
+                jit.start("beat")
+        jit.everything_is_in_order()
+
+
+def _name(grant_id: str) -> str:
+    return f"jit_{grant_id.replace('-', '')}"
+
+
+def _address(jit: Running) -> dict[str, object]:
+    return {"host": jit.superuser["host"], "port": jit.superuser["port"], "database": "orders"}
+
+
+def _passed(jit: Running, grant_id: str) -> bool:
+    query = "SELECT ends_at <= clock_timestamp() FROM elevation_grant WHERE id = %s"
+    return bool(jit.rows(query, grant_id)[0][0])
