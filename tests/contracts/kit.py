@@ -309,8 +309,7 @@ class ConnectorContract:
             connector = ground.connector(Context(), port=first.port)
             with closing(connector):
                 connector.observe()
-                for end in list(first._open):
-                    end.shutdown(2)
+                first.cut()
                 spec = ground.spec()
                 assert until(lambda: _no_connector_error(lambda: connector.provision(spec)))
                 assert_gone(ground, good, spec)

@@ -50,12 +50,16 @@ class Proxy:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for end in self._open:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        self.cut()
         self.wait()
         for end in self._open:
             end.close()
+
+    def cut(self) -> None:
+        """End the connections there are; new ones are still taken."""
+        for end in self._open:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def wait(self) -> None:
         """Wait until all that was carried has arrived and both ends are closed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from jit.connectors.base import (
     Ambiguous,
@@ -194,11 +195,12 @@ class Endings:
         if that fails, it stays as it is: neutralised, which is proven again.
         """
         databases = sorted(place for place in places if place) or [self._config.database]
+        patient = replace(self._context, timeout_seconds=self._context.timeout_seconds * 6)
         try:
             with self._wires.borrow(self._context) as wire:
                 by.adopt(wire, found)
             for database in databases:
-                with self._wires.borrow(self._context, database=database) as wire:
+                with self._wires.borrow(patient, database=database) as wire:
                     here = look.owned_here(wire, found.oid)
                     owned = ending.evidence.setdefault("reassigned", [])
                     owned += [f"{what} in {database}" for what in here]
