@@ -83,8 +83,8 @@ class Approvals:
         same_person_may_repeat: bool,
         actor: Actor,
         now: dt.datetime,
-    ) -> None:
-        operations.open_chain(
+    ) -> list[User]:
+        return operations.open_chain(
             request=request,
             chain=chain,
             resolved=resolved,

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from approvals import rules
+from approvals import queries, rules
 from approvals.models import Chain, Decision, Step
 from approvals.states import CHAIN, STEP, ChainState, StepState, Verdict
 from jit.audit import operations as audit
@@ -23,7 +23,7 @@ from jit.kernel.actor import Actor, Channel
 from jit.kernel.errors import Conflict, DomainError, NotAllowed
 from jit.policy.ruling import StepSpec
 from jit.workflow import decide as journey
-from jit.workflow import hints
+from jit.workflow import hints, tell
 
 
 class NothingToDecide(Conflict):
@@ -50,8 +50,8 @@ def open_chain(
     same_person_may_repeat: bool,
     actor: Actor,
     now: dt.datetime,
-) -> Chain:
-    """Write the chain with all its steps WAITING, then open the first."""
+) -> list[User]:
+    """Write the chain with all its steps WAITING, then open the first; return whom it asks."""
     row = Chain(request=request, same_person_may_repeat=same_person_may_repeat, created_at=now)
     row.save(force_insert=True)
     audit.created(row=row, machine=CHAIN, actor=actor, now=now, body={"steps": len(chain)})
@@ -74,11 +74,11 @@ def open_chain(
             now=now,
             body={"position": step.position, "any_of": step.any_of, "quorum": step.quorum},
         )
-    _open_step(step=steps[0], actor=actor, now=now)
-    return row
+    return _open_step(step=steps[0], actor=actor, now=now)
 
 
-def _open_step(*, step: Step, actor: Actor, now: dt.datetime) -> None:
+def _open_step(*, step: Step, actor: Actor, now: dt.datetime) -> list[User]:
+    """Open the step and ask its people; return them."""
     lapses_at = now + dt.timedelta(seconds=step.lapse_after_seconds)
     audit.transition(
         row=step,
@@ -89,6 +89,15 @@ def _open_step(*, step: Step, actor: Actor, now: dt.datetime) -> None:
         changes={"opened_at": now, "lapses_at": lapses_at},
         body={"position": step.position, "lapses_at": lapses_at.isoformat()},
     )
+    people = list(queries.people_to_ask(step))
+    tell.asked(
+        request=step.chain.request,
+        position=step.position,
+        people=people,
+        answer_by=lapses_at,
+        now=now,
+    )
+    return people
 
 
 def cancel_chain(*, request: ElevationRequest, actor: Actor, now: dt.datetime) -> None:
@@ -267,10 +276,11 @@ def _decide(
         request_id=request.pk,
     )
     if verdict is Verdict.DENY:
-        _deny(chain=chain, step=current, actor=actor, now=now)
+        _deny(chain=chain, step=current, approver=approver, actor=actor, now=now)
     else:
         _approve(
             chain=chain,
+            approver=approver,
             step=current,
             voices=[*voices[current.position], decision],
             rest=[step for step in steps if step.position > current.position],
@@ -351,7 +361,7 @@ def _check_strength(
         )
 
 
-def _deny(*, chain: Chain, step: Step, actor: Actor, now: dt.datetime) -> None:
+def _deny(*, chain: Chain, step: Step, approver: User, actor: Actor, now: dt.datetime) -> None:
     audit.transition(
         row=step, machine=STEP, verb="denied", actor=actor, now=now, changes={"closed_at": now}
     )
@@ -360,11 +370,28 @@ def _deny(*, chain: Chain, step: Step, actor: Actor, now: dt.datetime) -> None:
         row=chain, machine=CHAIN, verb="denied", actor=actor, now=now, changes={"closed_at": now}
     )
     journey.deny(request=chain.request, actor=actor, now=now)
+    _tell(chain=chain, step=step, verdict=Verdict.DENY, by=approver, final=True, now=now)
+
+
+def _tell(
+    *, chain: Chain, step: Step, verdict: Verdict, by: User, final: bool, now: dt.datetime
+) -> None:
+    """Tell requester and the step's other approvers that it needs nobody any more."""
+    tell.decided(
+        request=chain.request,
+        position=step.position,
+        verdict=verdict.value,
+        by=by,
+        people=queries.people_of(step.resolved),
+        final=final,
+        now=now,
+    )
 
 
 def _approve(
     *,
     chain: Chain,
+    approver: User,
     step: Step,
     voices: Sequence[Decision],
     rest: Sequence[Step],
@@ -381,6 +408,8 @@ def _approve(
     audit.transition(
         row=step, machine=STEP, verb="approved", actor=actor, now=now, changes={"closed_at": now}
     )
+    final = not rest
+    _tell(chain=chain, step=step, verdict=Verdict.APPROVE, by=approver, final=final, now=now)
     if rest:
         rest[0].chain = chain
         _open_step(step=rest[0], actor=actor, now=now)

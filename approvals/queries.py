@@ -31,6 +31,17 @@ def people_of(expressions: Sequence[str]) -> QuerySet[User]:
     return people.order_by("username").distinct()
 
 
+def people_to_ask(step: Step) -> QuerySet[User]:
+    """Return the active people whose word the step can count: not the requester, nor, unless
+    the chain lets people repeat themselves, who has spoken in it already.
+    """
+    people = people_of(step.resolved).exclude(person_id=step.chain.request.requester.person_id)
+    if step.chain.same_person_may_repeat:
+        return people
+    spoken = Decision.objects.filter(step__chain=step.chain_id).values("person")
+    return people.exclude(person_id__in=spoken)
+
+
 def names_behind(expressions: Iterable[str]) -> dict[str, list[tuple[str, UUID]]]:
     """Return, for each resolved expression, the active (user name, person) behind it, in one
     statement however many there are.

@@ -106,7 +106,8 @@ class Grant(models.Model):
     seen to work. `ends_at` is written before the target is touched and is what the target
     holds. `revoke_at` ends it earlier for `end_reason`. The lease keeps two workers apart,
     `generation` tells their calls apart on the target, and `next_try_at` spaces retries.
-    `credential` is sealed, and wiped as it is shown and when the grant ends.
+    `credential` is sealed, and wiped as it is shown and when the grant ends. `told_of_end` is
+    the end that its holder was reminded of.
     """
 
     id = Uuid7Field()
@@ -139,6 +140,7 @@ class Grant(models.Model):
     last_error = models.CharField(max_length=1000, blank=True)
     rang_at = models.DateTimeField(null=True, blank=True)
     lost_at = models.DateTimeField(null=True, blank=True)
+    told_of_end = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
 
     class Meta:

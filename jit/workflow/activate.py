@@ -24,12 +24,12 @@ from jit.policy import operations as policy
 from jit.policy.ruling import Outcome
 from jit.tickets import queries as tickets
 from jit.tickets.adapters.base import TicketNotFound, TicketSnapshot, TicketSystemUnavailable
-from jit.workflow import facts, hints, late
+from jit.workflow import facts, hints, late, tell
 
 log = logging.getLogger(__name__)
 
 LEASE = dt.timedelta(seconds=settings.LEASE)
-"""Longer than any call to a target may take, so that two workers never hold one grant."""
+"""Longer than all calls of one provisioning may take, so that two workers never hold a grant."""
 SLOWEST_RETRY = 30.0
 LARGEST_SKEW = 2.0
 """Seconds between a target's clock and ours, as its last health check saw them."""
@@ -218,6 +218,7 @@ def _finish(grant: Grant, *, issued: Issued) -> None:
         with transaction.atomic():
             now = db.now()
             elevation.finish_activation(grant=grant, credential=credential, actor=CLOCK, now=now)
+            tell.active(grant=grant, now=now)
             hints.about_request(grant.request_id, people=[grant.user_id])
             if grant.ends_at is not None and grant.ends_at - now < tasks.HORIZON:
                 tasks.enqueue_on_commit("jit.workflow.end_due", eta=grant.ends_at)
@@ -275,6 +276,7 @@ def _end(grant: Grant, *, reason: EndReason, comment: str) -> None:
     now = db.now()
     if grant.state == GrantState.SCHEDULED:
         elevation.withdraw_grant(grant=grant, reason=reason, comment=comment, actor=CLOCK, now=now)
+        tell.ended(grants=[grant], now=now)
     elif grant.state == GrantState.ACTIVATING:
         elevation.begin_revocation(
             grant=grant, reason=reason, comment=comment, actor=CLOCK, now=now

@@ -20,7 +20,7 @@ from jit.kernel.actor import CLOCK, Actor
 from jit.kernel.errors import Conflict, DomainError, InvalidInput, NotAllowed
 from jit.policy.ruling import Outcome
 from jit.tickets import queries as tickets
-from jit.workflow import decide, hints, submit
+from jit.workflow import decide, hints, submit, tell
 from jit.workflow.ports import approvals
 
 PROMISED = "promised"
@@ -165,14 +165,11 @@ def _elevate(
             decide.approve(
                 request=request, granted_seconds=ask.duration_seconds, actor=actor, now=now
             )
-            elevation.open_review(
-                request=request,
-                due_at=now + dt.timedelta(seconds=ruling.break_glass.review_due_seconds),
-                actor=actor,
-                now=now,
-            )
-            told = [user.pk for user in approvals().candidates(expressions=skipped)]
-            hints.about_request(request.pk, people=[requester.pk, *told])
+            due_at = now + dt.timedelta(seconds=ruling.break_glass.review_due_seconds)
+            elevation.open_review(request=request, due_at=due_at, actor=actor, now=now)
+            told = approvals().candidates(expressions=skipped)
+            tell.break_glass_used(request=request, people=told, due_at=due_at, now=now)
+            hints.about_request(request.pk, people=[requester.pk, *(one.pk for one in told)])
     except IntegrityError:
         submit.refuse_duplicate(requester, role)
         raise
@@ -236,8 +233,11 @@ def escalate_overdue() -> int:
     for row in overdue:
         with transaction.atomic():
             if elevation.escalate_review(review=row, actor=CLOCK, now=now):
-                owners = approvals().candidates(
-                    expressions=[f"group:{row.request.role.owner_group.slug}"]
-                )
-                hints.about_request(row.request_id, people=[owner.pk for owner in owners])
+                reviewers = [
+                    *row.request.approvers,
+                    f"group:{row.request.role.owner_group.slug}",
+                ]
+                people = approvals().candidates(expressions=reviewers)
+                tell.review_due(review=row, people=people, now=now)
+                hints.about_request(row.request_id, people=[one.pk for one in people])
     return len(overdue)

@@ -15,7 +15,7 @@ from jit.elevation.models import ElevationRequest, Grant
 from jit.elevation.states import GrantState, RequestState
 from jit.kernel import db, tasks
 from jit.kernel.actor import CLOCK
-from jit.workflow import hints
+from jit.workflow import hints, tell
 from jit.workflow.activate import LEASE
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ def extend(*, request_id: UUID) -> None:
             elevation.extend_grant(
                 grant=fresh, request=request, ends_at=ends_at, actor=CLOCK, now=db.now()
             )
+            tell.active(grant=fresh, now=db.now())
         else:
             tasks.enqueue_on_commit("jit.workflow.revoke", str(grant.pk))
         hints.about_request(request.pk, people=[grant.user_id])

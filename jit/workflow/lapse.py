@@ -14,7 +14,7 @@ from jit.identity.models import User
 from jit.kernel import db
 from jit.kernel.actor import CLOCK, Actor
 from jit.kernel.errors import Conflict, NotAllowed
-from jit.workflow import hints
+from jit.workflow import hints, tell
 from jit.workflow.ports import approvals
 
 
@@ -75,4 +75,6 @@ def _close(request: ElevationRequest, *, verb: str, why: str, actor: Actor) -> N
     now = db.now()
     approvals().cancel(request=request, actor=actor, now=now)
     elevation.close_request(request=request, verb=verb, actor=actor, now=now, body={"why": why})
+    if actor.id != str(request.requester_id):
+        tell.closed(request=request, verb=verb, now=now)
     hints.about_request(request.pk, people=[request.requester_id])

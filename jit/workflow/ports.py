@@ -83,8 +83,10 @@ class ApprovalsPort(Protocol):
         same_person_may_repeat: bool,
         actor: Actor,
         now: dt.datetime,
-    ) -> None:
-        """Write the chain and open its first step, in the caller's transaction."""
+    ) -> list[User]:
+        """Write the chain, open its first step and tell whom it asks, in the caller's
+        transaction; return whom it asks.
+        """
 
     def cancel(self, *, request: ElevationRequest, actor: Actor, now: dt.datetime) -> None:
         """Close the request's chain, if it has an open one, in the caller's transaction."""

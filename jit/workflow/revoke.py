@@ -24,7 +24,7 @@ from jit.kernel import db, tasks
 from jit.kernel.actor import CLOCK, Actor
 from jit.kernel.clock import rfc3339
 from jit.kernel.errors import Conflict, InvalidInput, NotAllowed
-from jit.workflow import hints
+from jit.workflow import hints, tell
 from jit.workflow.activate import LEASE, backoff
 from jit.workflow.ports import sessions
 
@@ -216,6 +216,7 @@ def _finish(grants: Sequence[Grant], answers: Sequence[Revoked | ConnectorError]
             },
             bodies={pk: {"evidence": evidence} for pk, evidence in clean.items()},
         )
+        tell.ended(grants=moved, now=now)
         for grant, error in failed:
             _again(grant, error=error, now=now)
         for grant in grants:
@@ -247,6 +248,7 @@ def _again(grant: Grant, *, error: str, now: dt.datetime) -> None:
             grant_id=grant.pk,
         )
     if rings:
+        tell.stuck(grant=grant, since=since, now=now)
         log.error(
             "revocation stuck for over %d s: %s on %s: %s",
             settings.STUCK_AFTER,

@@ -355,7 +355,7 @@ def write(
                 now=now,
             )
             if ruling.chain:
-                approvals().open(
+                asked = approvals().open(
                     request=request,
                     chain=ruling.chain,
                     resolved=resolved,
@@ -363,7 +363,7 @@ def write(
                     actor=actor,
                     now=now,
                 )
-                people = [user.pk for user in approvals().candidates(expressions=resolved[0])]
+                people = [user.pk for user in asked]
             else:
                 decide.approve(
                     request=request, granted_seconds=ask.duration_seconds, actor=actor, now=now

@@ -15,6 +15,7 @@ from jit.workflow import (
     break_glass,
     lapse,
     leave,
+    tell,
 )
 from jit.workflow import (
     extend as extension,
@@ -46,6 +47,11 @@ def sweep() -> None:
     for request_id in queries.extensions_due():
         extend.apply_async(args=(str(request_id),), expires=20)
     break_glass.escalate_overdue()
+
+
+@shared_task(name="jit.workflow.tell_ending_soon")
+def tell_ending_soon() -> None:
+    tell.ending_soon()
 
 
 @shared_task(name="jit.workflow.end_due")

@@ -17,7 +17,7 @@ from jit.kernel import db, tasks
 from jit.kernel.actor import CLOCK
 from jit.tickets import queries as tickets
 from jit.tickets.adapters.base import TicketNotFound, TicketSystemUnavailable
-from jit.workflow import hints
+from jit.workflow import hints, tell
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ def _end(*, grant_id: UUID, key: str, status: str) -> bool:
             actor=CLOCK,
             now=now,
         )
+        tell.ticket_closed(grant=grant, revoke_at=revoke_at, key=key, now=now)
         tasks.enqueue_on_commit("jit.workflow.end_due", eta=revoke_at)
         hints.about_request(grant.request_id, people=[grant.user_id])
         return True

@@ -101,7 +101,7 @@ class Mailbox:
     refuse: dict[str, str] = field(default_factory=dict)
     answer: str = ""
 
-    async def handle_RCPT(
+    async def handle_RCPT(  # noqa: N802 -- aiosmtpd names it
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if address in self.refuse:
@@ -109,7 +109,9 @@ class Mailbox:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(  # noqa: N802 -- aiosmtpd names it
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
         if self.answer:
             return self.answer
         self.mails.append(envelope)

@@ -1,0 +1,268 @@
+"""Who is told what on the journeys of a request: each call writes to the outbox, in the
+transaction of what it tells of, in one statement.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+
+from jit.audit.operations import Subject
+from jit.elevation.models import AfterReview, ElevationRequest, Grant
+from jit.elevation.states import GrantState
+from jit.identity import queries as identity
+from jit.identity.models import User
+from jit.identity.permissions import Permission
+from jit.kernel import db
+from jit.notifications import operations as notifications
+from jit.notifications.kinds import Kind
+from jit.notifications.operations import News
+
+ASKING = (Kind.ASKED, Kind.REMINDER, Kind.ESCALATED)
+"""What nobody need hear any more once the request is decided."""
+AT_ONCE = 500
+
+
+def _subject(request: ElevationRequest) -> Subject:
+    return Subject(type="request", id=str(request.pk), label=str(request))
+
+
+def _payload(request: ElevationRequest, **more: Any) -> dict[str, Any]:
+    """Return what every notification of a request says; nothing that people wrote freely."""
+    return {
+        "request": request.pk,
+        "requester": request.requester.username,
+        "role": request.role.slug,
+        "target": request.role.target.slug,
+        "ticket": request.ticket_key,
+        "duration_seconds": request.granted_seconds,
+        "break_glass": request.break_glass,
+        **more,
+    }
+
+
+def _of_grant(grant: Grant, **more: Any) -> dict[str, Any]:
+    return {
+        "request": grant.request_id,
+        "grant": grant.pk,
+        "requester": grant.user.username,
+        "role": grant.role.slug,
+        "target": grant.target.slug,
+        "ticket": grant.request.ticket_key,
+        "duration_seconds": grant.duration_seconds,
+        **more,
+    }
+
+
+def _subject_of(grant: Grant) -> Subject:
+    return Subject(type="request", id=str(grant.request_id), label=f"request {grant.request_id}")
+
+
+# --- Asking and deciding ----------------------------------------------------------------
+
+
+def asked(
+    *,
+    request: ElevationRequest,
+    position: int,
+    people: Iterable[User],
+    answer_by: dt.datetime,
+    now: dt.datetime,
+    kind: Kind = Kind.ASKED,
+    key: str = "",
+) -> None:
+    """Ask these people to decide on the request's step; as a reminder or an escalation by
+    `kind`, each with a `key` of its own. The requester is never among those asked.
+    """
+    notifications.notify(
+        kind=kind,
+        recipients=[one for one in people if one.person_id != request.requester.person_id],
+        subject=_subject(request),
+        payload=_payload(request, position=position, answer_by=answer_by),
+        key=key or f"{kind}:{request.pk}:{position}",
+        now=now,
+        useful_until=answer_by,
+    )
+
+
+def decided(
+    *,
+    request: ElevationRequest,
+    position: int,
+    verdict: str,
+    by: User,
+    people: Iterable[User],
+    final: bool,
+    now: dt.datetime,
+) -> None:
+    """Tell the requester, and the other people whom the step asked, how it was decided.
+    `final` says that nothing more is asked.
+    """
+    others = [one for one in people if one.pk not in {by.pk, request.requester_id}]
+    notifications.notify(
+        kind=Kind.DECIDED,
+        recipients=[request.requester, *others],
+        subject=_subject(request),
+        payload=_payload(request, position=position, verdict=verdict, by=by.username, final=final),
+        key=f"decided:{request.pk}:{position}",
+        now=now,
+        overtakes=ASKING,
+    )
+
+
+def closed(*, request: ElevationRequest, verb: str, now: dt.datetime) -> None:
+    """Tell the requester that the request lapsed or was withdrawn."""
+    notifications.notify(
+        kind=Kind.DECIDED,
+        recipients=[request.requester],
+        subject=_subject(request),
+        payload=_payload(request, verdict=verb, final=True),
+        key=f"decided:{request.pk}:{verb}",
+        now=now,
+        overtakes=ASKING,
+    )
+
+
+# --- The grant --------------------------------------------------------------------------
+
+
+def active(*, grant: Grant, now: dt.datetime) -> None:
+    """Tell the holder that the privilege works, and until when; again when it was extended."""
+    notifications.notify(
+        kind=Kind.ACTIVE,
+        recipients=[grant.user],
+        subject=_subject_of(grant),
+        payload=_of_grant(grant, until=grant.ends_at),
+        key=f"active:{grant.pk}:{grant.ends_at:%Y%m%dT%H%M%S.%f}",
+        now=now,
+        useful_until=grant.ends_at,
+    )
+
+
+def ended(*, grants: Sequence[Grant], now: dt.datetime) -> None:
+    """Tell the holders that these grants were seen gone (or never came to be), and why."""
+    notifications.notify_all(
+        news=[
+            News(
+                kind=Kind.ENDED,
+                recipients=(grant.user,),
+                subject=_subject_of(grant),
+                payload=_of_grant(grant, reason=grant.end_reason),
+                key=f"ended:{grant.pk}",
+                overtakes=(Kind.ACTIVE, Kind.ENDING_SOON, Kind.TICKET_CLOSED),
+            )
+            for grant in grants
+        ],
+        now=now,
+    )
+
+
+def ticket_closed(*, grant: Grant, revoke_at: dt.datetime, key: str, now: dt.datetime) -> None:
+    """Tell the holder that the ticket was closed and when the grant ends for it."""
+    notifications.notify(
+        kind=Kind.TICKET_CLOSED,
+        recipients=[grant.user],
+        subject=_subject_of(grant),
+        payload=_of_grant(grant, until=revoke_at, ticket=key),
+        key=f"ticket-closed:{grant.pk}",
+        now=now,
+        useful_until=revoke_at,
+    )
+
+
+def stuck(*, grant: Grant, since: dt.datetime, now: dt.datetime) -> None:
+    """Ring: tell the operators, and the role's owners, that a revocation is not proven."""
+    operators = identity.holders_of(Permission.OPERATIONS_READ)
+    revokers = identity.holders_of(Permission.GRANT_REVOKE)
+    owners = identity.members_of(grant.role.owner_group.slug)
+    everybody = {one.pk: one for one in [*operators, *revokers, *owners]}
+    notifications.notify(
+        kind=Kind.REVOCATION_STUCK,
+        recipients=everybody.values(),
+        subject=_subject_of(grant),
+        payload=_of_grant(grant, since=since),
+        key=f"revocation-stuck:{grant.pk}",
+        now=now,
+    )
+
+
+def ending_soon() -> int:
+    """Tell the holders of grants that end within `ENDING_SOON` seconds, once for each end;
+    return how many were told. A grant that was never longer than that said so when it began.
+    """
+    within = dt.timedelta(seconds=settings.ENDING_SOON)
+    told = 0
+    while True:
+        with transaction.atomic():
+            now = db.now()
+            grants = list(
+                Grant.objects.select_related("user", "role", "target", "request")
+                .filter(state=GrantState.ACTIVE, ends_at__gt=now, ends_at__lte=now + within)
+                .filter(Q(told_of_end__isnull=True) | ~Q(told_of_end=F("ends_at")))
+                .order_by("ends_at")
+                .select_for_update(of=("self",), skip_locked=True)[:AT_ONCE]
+            )
+            Grant.objects.filter(pk__in=[grant.pk for grant in grants]).update(
+                told_of_end=F("ends_at")
+            )
+            news = [_ending(grant, now) for grant in grants if _worth_a_word(grant, within)]
+            told += len(news)
+            notifications.notify_all(news=news, now=now)
+        if len(grants) < AT_ONCE:
+            return told
+
+
+def _worth_a_word(grant: Grant, within: dt.timedelta) -> bool:
+    if grant.ends_at is None or grant.starts_at is None or grant.revoke_at is not None:
+        return False
+    return grant.ends_at - grant.starts_at > within
+
+
+def _ending(grant: Grant, now: dt.datetime) -> News:
+    assert grant.ends_at is not None  # noqa: S101 -- an active grant has an end
+    minutes = max(1, round((grant.ends_at - now).total_seconds() / 60))
+    return News(
+        kind=Kind.ENDING_SOON,
+        recipients=(grant.user,),
+        subject=_subject_of(grant),
+        payload=_of_grant(
+            grant, until=grant.ends_at, left=f"{minutes} minute{'s' if minutes > 1 else ''}"
+        ),
+        key=f"ending-soon:{grant.pk}:{grant.ends_at:%Y%m%dT%H%M%S.%f}",
+        useful_until=grant.ends_at,
+    )
+
+
+# --- Break-glass ------------------------------------------------------------------------
+
+
+def break_glass_used(
+    *, request: ElevationRequest, people: Iterable[User], due_at: dt.datetime, now: dt.datetime
+) -> None:
+    """Tell everybody whose approval was skipped, and the role's owners, that they review it."""
+    notifications.notify(
+        kind=Kind.BREAK_GLASS_USED,
+        recipients=[one for one in people if one.person_id != request.requester.person_id],
+        subject=_subject(request),
+        payload=_payload(request, due_at=due_at),
+        key=f"break-glass-used:{request.pk}",
+        now=now,
+    )
+
+
+def review_due(*, review: AfterReview, people: Iterable[User], now: dt.datetime) -> None:
+    """Tell the reviewers that the review's deadline has passed."""
+    request = review.request
+    notifications.notify(
+        kind=Kind.REVIEW_DUE,
+        recipients=[one for one in people if one.person_id != request.requester.person_id],
+        subject=_subject(request),
+        payload=_payload(request, due_at=review.due_at),
+        key=f"review-due:{review.pk}",
+        now=now,
+    )
