@@ -64,8 +64,7 @@ class TestReconcile:
         world.due(grant)
         revoke.revoke_due()
         with world.cluster.connect("postgres") as connection:
-            connection.execute(f'CREATE ROLE "{grant.external_name}" LOGIN')
-            connection.execute(f'GRANT "{grant.external_name}" TO privilege_broker WITH ADMIN TRUE')
+            make(connection, grant.external_name)
         reconcile.reconcile(target=target())
         assert grant.external_name not in world.roles_on_target()
         assert Orphan.objects.get(external_name=grant.external_name).resolution == "removed"
