@@ -11,8 +11,8 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import random
-import time
 from collections.abc import Sequence
+from time import monotonic
 from uuid import UUID
 
 from django.conf import settings
@@ -85,13 +85,13 @@ def tidy() -> int:
 def deliver_lane(lane: str) -> int:
     """Deliver what is due in the lane, for up to BUDGET seconds; return how many arrived."""
     arrived = 0
-    stop_at = time.monotonic() + BUDGET
-    while time.monotonic() < stop_at:
+    stop_at = monotonic() + BUDGET
+    while monotonic() < stop_at:
         batch = _claim(lane)
         if not batch:
             break
         for place, row in enumerate(batch):
-            if time.monotonic() >= stop_at:
+            if monotonic() >= stop_at:
                 _release(batch[place:])
                 break
             failure = _send(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -64,6 +65,12 @@ def preferences_of(user: User) -> list[Choice]:
         )
         for kind in CHOOSABLE
     ]
+
+
+def muted(people: Iterable[UUID], *, kind: Kind, channel: str) -> set[UUID]:
+    """Return those of these people who chose not to hear of `kind` through `channel`."""
+    rows = Preference.objects.filter(user__in=people, kind=kind, channel=channel, wanted=False)
+    return set(rows.values_list("user_id", flat=True))
 
 
 def deliveries_of(subject: Subject) -> QuerySet[Notification]:

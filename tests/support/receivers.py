@@ -12,6 +12,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from jit.ops.embedded import ground
+
 
 @dataclass
 class Received:
@@ -78,7 +80,7 @@ def webhook_receiver() -> Iterator[Receiver]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     state.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield state
@@ -121,11 +123,10 @@ class Mailbox:
 @contextlib.contextmanager
 def mail_server() -> Iterator[Mailbox]:
     """Run a real SMTP server on loopback."""
-    box = Mailbox()
-    controller = Controller(box, hostname=box.host, port=0)
+    box = Mailbox(port=ground.free_port())
+    controller = Controller(box, hostname=box.host, port=box.port)
     controller.start()
     try:
-        box.port = controller.server.sockets[0].getsockname()[1]
         yield box
     finally:
         controller.stop()

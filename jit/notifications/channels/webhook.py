@@ -143,9 +143,14 @@ def _context() -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def _bounded(connection: http.client.HTTPConnection) -> Iterator[None]:
-    """Cut the connection when the time is over: a timeout of the socket counts from each byte."""
+    """Cut the connection when the time is over: a timeout of the socket counts from each byte.
+
+    Raises TimeoutError if it was cut, since what came until then may look like an answer.
+    """
+    over = threading.Event()
 
     def cut() -> None:
+        over.set()
         sock = connection.sock
         if sock is not None:
             with contextlib.suppress(OSError):
@@ -158,6 +163,8 @@ def _bounded(connection: http.client.HTTPConnection) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+    if over.is_set():
+        raise TimeoutError
 
 
 def _seconds(header: str | None) -> float | None:
