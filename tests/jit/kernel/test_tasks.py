@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from jit.celery import app
+from jit.kernel import clock, tasks
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        app, "send_task", lambda name, **options: found.append({"name": name, **options})
+    )
+    return found
+
+
+@pytest.mark.django_db(transaction=True)
+class TestEnqueueOnCommit:
+    def test_sends_only_once_committed(self, sent: list[dict[str, Any]]) -> None:
+        with transaction.atomic():
+            tasks.enqueue_on_commit("jit.workflow.revoke", "1")
+            assert sent == []
+        assert [each["name"] for each in sent] == ["jit.workflow.revoke"]
+
+    def test_sends_nothing_that_was_rolled_back(self, sent: list[dict[str, Any]]) -> None:
+        with transaction.atomic():
+            tasks.enqueue_on_commit("jit.workflow.revoke", "1")
+            transaction.set_rollback(True)
+        assert sent == []
+
+    def test_a_broker_that_is_down_undoes_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def down(*_args: object, **_options: object) -> None:
+            raise ConnectionError("no broker")
+
+        monkeypatch.setattr(app, "send_task", down)
+        with transaction.atomic():
+            tasks.enqueue_on_commit("jit.workflow.revoke", "1")
+        assert "the sweep will find the work" in caplog.text
+
+    def test_an_eta_never_expires_before_it_comes(self, sent: list[dict[str, Any]]) -> None:
+        at = clock.now() + dt.timedelta(seconds=100)
+        with transaction.atomic():
+            tasks.enqueue_on_commit("jit.workflow.end_due", eta=at)
+        assert sent[0]["eta"] == at
+        assert sent[0]["expires"] is None

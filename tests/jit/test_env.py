@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jit import env
+
+
+class TestSecret:
+    def test_comes_from_a_file(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        path = tmp_path / "key"
+        path.write_text(" s3cret\n", encoding="utf-8")
+        monkeypatch.setenv("A_KEY_FILE", str(path))
+        assert env.secret("A_KEY") == "s3cret"
+
+    def test_refuses_both_ways_at_once(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("A_KEY", "x")
+        monkeypatch.setenv("A_KEY_FILE", str(tmp_path))
+        with pytest.raises(env.Misconfigured, match="not both"):
+            env.secret("A_KEY")
+
+    def test_names_a_file_that_can_not_be_read(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("A_KEY_FILE", str(tmp_path / "absent"))
+        with pytest.raises(env.Misconfigured, match="A_KEY_FILE"):
+            env.secret("A_KEY")
+
+
+class TestText:
+    def test_names_what_is_missing(self) -> None:
+        with pytest.raises(env.Misconfigured, match="NOT_THERE"):
+            env.text("NOT_THERE")
+
+
+class TestFlag:
+    @pytest.mark.parametrize(("text", "value"), [("1", True), ("off", False), ("YES", True)])
+    def test_reads(self, monkeypatch: pytest.MonkeyPatch, text: str, value: bool) -> None:
+        monkeypatch.setenv("A_FLAG", text)
+        assert env.flag("A_FLAG") is value
+
+    def test_refuses_what_is_neither(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("A_FLAG", "maybe")
+        with pytest.raises(env.Misconfigured, match="1 or 0"):
+            env.flag("A_FLAG")
+
+
+class TestInteger:
+    def test_refuses_words(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("A_NUMBER", "many")
+        with pytest.raises(env.Misconfigured, match="whole number"):
+            env.integer("A_NUMBER", 1)
