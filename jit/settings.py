@@ -245,6 +245,8 @@ NOTIFICATION_CHANNELS = {
     "webhook": "jit.notifications.channels.webhook.Webhook",
 }
 """Where people hear of things; the inbox is always there, e-mail once a server is named."""
+if SLACK["bot_token"]:
+    NOTIFICATION_CHANNELS["slack"] = "approvals.slack.channel.Slack"
 MAILERS: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
 }

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import random
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -26,6 +25,8 @@ from jit.elevation.states import GrantState, RequestState
 from jit.identity import queries as identity
 from jit.identity.models import User
 from jit.kernel import db
+from jit.notifications import queries as notifications
+from jit.notifications.kinds import Kind
 
 LEASE = dt.timedelta(seconds=30)
 STALE = dt.timedelta(minutes=30)
@@ -45,7 +46,6 @@ class Claim:
     version: int
     lease: UUID
     drawing: messages.Drawing
-    thread: str
     sought: bool
     """Whether an earlier post's answer was lost: look for it before posting again."""
 
@@ -55,7 +55,7 @@ def snapshot(request_id: UUID) -> messages.Snapshot:
     row = elevation.requests().filter(pk=request_id).first()
     if row is None:
         raise elevation.UnknownRequest("There is no such request.")
-    past = elevation.recent_of(row.requester).exclude(pk=row.pk)
+    past = [one for one in elevation.recent_of(row.requester) if one.pk != row.pk]
     return messages.Snapshot(
         row=row,
         chain=approvals.describe([row]).get(row.pk),
@@ -65,86 +65,60 @@ def snapshot(request_id: UUID) -> messages.Snapshot:
     )
 
 
-def plan(*, request_id: UUID, force: bool = True) -> list[UUID]:
+def plan(*, request_id: UUID, force: bool = True, asked: User | None = None) -> list[UUID]:
     """Write the copies that this request should have, ask for a new drawing of each (only of
-    those that could look different, unless `force`), and return which wait for one.
+    those that could look different, unless `force`), and return which wait for one. `asked` is
+    somebody who gets a copy even where there are too many to write to each.
     """
     with transaction.atomic():
         db.lock_until_commit(f"slack:{request_id}")
         shot = snapshot(request_id)
-        print_ = shot.fingerprint()
+        seen = shot.fingerprint()
         there = {
-            (copy.audience, copy.user_id, copy.about): copy
+            (copy.audience, copy.user_id): copy
             for copy in SlackMessage.objects.filter(request_id=request_id)
         }
-        wanted = [key for key in _wanted(shot, there) if key not in there]
         SlackMessage.objects.bulk_create(
             SlackMessage(
                 handle=new_handle(),
                 request_id=request_id,
                 audience=audience,
                 user_id=user_id,
-                about=about,
-                fingerprint=print_,
+                fingerprint=seen,
                 created_at=shot.now,
                 next_try_at=shot.now,
             )
-            for audience, user_id, about in wanted
+            for audience, user_id in _wanted(shot, asked)
+            if (audience, user_id) not in there
         )
-        cards = SlackMessage.objects.filter(
-            request_id=request_id, about="", fate__in=[Fate.WAITING, Fate.POSTED]
-        ).exclude(
-            pk__in=[copy.pk for copy in there.values() if not force and copy.fingerprint == print_]
+        changed = [copy.pk for copy in there.values() if force or copy.fingerprint != seen]
+        SlackMessage.objects.filter(pk__in=changed, fate__in=[Fate.WAITING, Fate.POSTED]).update(
+            wanted_version=F("wanted_version") + 1, fingerprint=seen, next_try_at=shot.now
         )
-        changed = cards.filter(created_at__lt=shot.now)
-        changed.update(
-            wanted_version=F("wanted_version") + 1,
-            fingerprint=print_,
-            next_try_at=shot.now,
-            tries=0,
-        )
-        return list(
-            SlackMessage.objects.filter(_due(shot.now), request_id=request_id)
-            .order_by("about", "created_at", "id")
-            .values_list("pk", flat=True)
-        )
+        rows = SlackMessage.objects.filter(_due(shot.now), request_id=request_id)
+        return list(rows.order_by("created_at", "id").values_list("pk", flat=True))
 
 
-type Key = tuple[str, UUID | None, str]
-
-
-def _wanted(shot: messages.Snapshot, there: Iterable[Key]) -> list[Key]:
-    """Return the copies there should be: a card for each who is asked and for the requester,
-    one in the channel, and the replies that the requester is owed.
+def _wanted(shot: messages.Snapshot, asked: User | None) -> list[tuple[str, UUID | None]]:
+    """Return the copies there should be: one for each who is asked (and wants to hear of it in
+    Slack), one for the requester, and one in the channel.
     """
     row = shot.row
-    fresh = row.state == RequestState.PENDING or shot.now - row.created_at < STALE
-    keys: list[Key] = []
-    if fresh:
-        keys.append((Audience.REQUESTER, row.requester_id, ""))
+    pending = row.state == RequestState.PENDING
+    keys: list[tuple[str, UUID | None]] = []
+    if pending or shot.now - row.created_at < STALE:
+        keys.append((Audience.REQUESTER, row.requester_id))
         found = config.current()
         if found and found.channel:
-            keys.append((Audience.CHANNEL, None, ""))
-    if row.state == RequestState.PENDING and shot.open_step is not None:
-        names = frozenset(shot.open_step.candidates[:MOST_APPROVERS])
-        keys += [(Audience.APPROVER, user.pk, "") for user in identity.users_by_usernames(names)]
-    if fresh or (Audience.REQUESTER, row.requester_id, "") in set(there):
-        keys += [
-            (Audience.REQUESTER, row.requester_id, about)
-            for about in messages.notes_due(shot)
-            if _still_news(shot, about)
-        ]
+            keys.append((Audience.CHANNEL, None))
+    if pending and shot.open_step is not None:
+        names = frozenset(shot.open_step.candidates)
+        people = {user.pk for user in identity.users_by_usernames(names)}
+        if len(people) > MOST_APPROVERS:
+            people &= {asked.pk} if asked else set()
+        mute = notifications.muted(people, kind=Kind.ASKED, channel="slack")
+        keys += [(Audience.APPROVER, pk) for pk in sorted(people - mute)]
     return keys
-
-
-def _still_news(shot: messages.Snapshot, about: str) -> bool:
-    row, grant = shot.row, shot.grant
-    at = {
-        "decided": row.closed_at,
-        "active": grant.starts_at if grant else None,
-        "ended": grant.revocation_verified_at if grant else None,
-    }.get(about)
-    return at is None or shot.now - at < STALE
 
 
 def _due(now: dt.datetime) -> Q:
@@ -156,8 +130,8 @@ def _due(now: dt.datetime) -> Q:
 
 
 def due() -> list[UUID]:
-    """Return the copies that wait for a drawing now, cards before replies."""
-    rows = SlackMessage.objects.filter(_due(db.now())).order_by("about", "next_try_at", "id")
+    """Return the copies that wait for a drawing now."""
+    rows = SlackMessage.objects.filter(_due(db.now())).order_by("next_try_at", "id")
     return list(rows.values_list("pk", flat=True)[:BATCH])
 
 
@@ -184,7 +158,7 @@ def watched() -> list[UUID]:
 
 def concerning(user: User) -> list[UUID]:
     """Return the requests with a copy for this person that still matters."""
-    rows = SlackMessage.objects.filter(user=user, about="", request__state=RequestState.PENDING)
+    rows = SlackMessage.objects.filter(user=user, request__state=RequestState.PENDING)
     return list(rows.values_list("request_id", flat=True)[:BATCH])
 
 
@@ -204,15 +178,6 @@ def claim(message_id: UUID) -> Claim | None:
         if _too_late(copy, shot):
             _set(copy.pk, fate=Fate.DROPPED, last_error="too late to be of use")
             return None
-        thread = ""
-        if copy.about:
-            card = SlackMessage.objects.filter(
-                request_id=copy.request_id, audience=copy.audience, user=copy.user, about=""
-            ).first()
-            if card is None or card.fate == Fate.WAITING:
-                _set(copy.pk, next_try_at=now + dt.timedelta(seconds=FIRST_WAIT))
-                return None
-            thread, copy.channel = card.ts, card.channel
         lease = uuid.uuid4()
         _set(copy.pk, lease=lease, lease_until=now + LEASE)
         linked = copy.user is not None and links.account_of(copy.user) is not None
@@ -221,7 +186,6 @@ def claim(message_id: UUID) -> Claim | None:
             version=copy.wanted_version,
             lease=lease,
             drawing=messages.draw(copy=copy, shot=shot, viewer=copy.user, linked=linked),
-            thread=thread,
             sought=copy.attempted_at is not None and not copy.ts,
         )
 
@@ -229,8 +193,6 @@ def claim(message_id: UUID) -> Claim | None:
 def _too_late(copy: SlackMessage, shot: messages.Snapshot) -> bool:
     if copy.ts or copy.attempted_at:
         return False
-    if copy.about:
-        return not _still_news(shot, copy.about)
     row = shot.row
     if row.state == RequestState.APPROVED and shot.grant and shot.grant.ends_at:
         return shot.now - shot.grant.ends_at >= STALE
@@ -307,19 +269,23 @@ def later(held: Claim, *, seconds: float) -> None:
     )
 
 
+def of(*, request_id: UUID, user: User, audience: str) -> SlackMessage | None:
+    return SlackMessage.objects.filter(request_id=request_id, user=user, audience=audience).first()
+
+
 def by_handle(handle: str) -> SlackMessage | None:
     return SlackMessage.objects.filter(handle=handle[:32]).first()
 
 
 def of_request(request_id: UUID) -> list[SlackMessage]:
-    """Return the cards of a request and how their delivery stands."""
-    rows = SlackMessage.objects.filter(request_id=request_id, about="").select_related("user")
+    """Return the copies of a request and how their delivery stands."""
+    rows = SlackMessage.objects.filter(request_id=request_id).select_related("user")
     return list(rows.order_by("audience", "created_at"))
 
 
 def people_of(request_id: UUID) -> list[UUID]:
     """Return whoever has a copy of this request."""
-    rows = SlackMessage.objects.filter(request_id=request_id, about="", user__isnull=False)
+    rows = SlackMessage.objects.filter(request_id=request_id, user__isnull=False)
     return [pk for pk in rows.values_list("user_id", flat=True) if pk is not None]
 
 

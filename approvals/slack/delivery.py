@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from django.core.cache import cache
@@ -30,7 +32,7 @@ class NoAddress(Exception):
 
 def deliver(message_id: UUID) -> None:
     """Bring one copy up to date; what fails is tried again by the sweep."""
-    if config.current() is None or _paused():
+    if config.current() is None or paused():
         return
     again = True
     while again:
@@ -58,7 +60,7 @@ def _draw(held: copies.Claim) -> bool:
         return False
     except client.Trouble as trouble:
         if trouble.retry_after is not None:
-            _pause(trouble.retry_after)
+            pause(trouble.retry_after)
         log.warning("Slack did not take a copy of %s: %s", held.copy.request_id, trouble)
         copies.failed(
             held,
@@ -78,7 +80,6 @@ def _post(held: copies.Claim, channel: str) -> str:
         channel=channel,
         text=held.drawing.text,
         blocks=held.drawing.blocks,
-        thread_ts=held.thread or None,
         metadata={"event_type": EVENT, "event_payload": {"copy": str(held.copy.pk)}},
         unfurl_links=False,
         unfurl_media=False,
@@ -102,34 +103,29 @@ def _update(held: copies.Claim, *, channel: str, ts: str) -> None:
 def _find(held: copies.Claim, channel: str) -> str:
     """Return the ts of a post whose answer was lost, or "" where it never arrived."""
     since = held.copy.attempted_at
+    return find(channel=channel, name="copy", value=str(held.copy.pk), since=since)
+
+
+def find(
+    *, channel: str, name: str, value: str, since: dt.datetime | None, thread: str = ""
+) -> str:
+    """Return the ts of our message with this in its metadata, or "". Raises Trouble."""
     oldest = f"{since.timestamp() - LOOK_BACK:.6f}" if since else "0"
     web = client.web()
+    where: dict[str, Any] = {"channel": channel, "oldest": oldest, "limit": HISTORY}
+    method: Callable[..., Any] = web.conversations_history
+    if thread:
+        method, where["ts"] = web.conversations_replies, thread
     try:
-        if held.thread:
-            answer = client.call(
-                web.conversations_replies,
-                channel=channel,
-                ts=held.thread,
-                oldest=oldest,
-                limit=HISTORY,
-                include_all_metadata=True,
-            )
-        else:
-            answer = client.call(
-                web.conversations_history,
-                channel=channel,
-                oldest=oldest,
-                limit=HISTORY,
-                include_all_metadata=True,
-            )
+        answer = client.call(method, include_all_metadata=True, **where)
     except client.Trouble as trouble:
         if trouble.code in {"missing_scope", "not_in_channel"}:
-            # A channel we may not read: posting twice is the lesser evil, each copy's buttons work.
+            # A channel we may not read: two copies are the lesser evil, each one's buttons work.
             return ""
         raise
     for message in answer.get("messages", ()):
         payload = (message.get("metadata") or {}).get("event_payload") or {}
-        if payload.get("copy") == str(held.copy.pk):
+        if payload.get(name) == value:
             return str(message["ts"])
     return ""
 
@@ -175,14 +171,14 @@ def _by_email(user: User) -> str:
 # --- Slack asked us to wait -------------------------------------------------------------
 
 
-def _pause(seconds: float) -> None:
+def pause(seconds: float) -> None:
     try:
         cache.set(PAUSE, 1, timeout=max(int(dt.timedelta(seconds=seconds).total_seconds()), 1))
     except Exception:  # without the cache each copy waits for itself
         log.warning("the pause Slack asked for can't be shared", exc_info=True)
 
 
-def _paused() -> bool:
+def paused() -> bool:
     try:
         return cache.get(PAUSE) is not None
     except Exception:  # noqa: BLE001 -- losing the cache may not stop a message

@@ -23,7 +23,6 @@ from jit.workflow.ports import ChainView, StepView
 QUOTED = 1200
 PAST = 3
 CLICKABLE = frozenset({"slack", "slack_with_recent_step_up"})
-SOON = dt.timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +44,6 @@ class Snapshot:
     def strength(self) -> str:
         return str(self.row.ruling.get("obligations", {}).get("approval_strength", "slack"))
 
-    @property
-    def ends_soon(self) -> bool:
-        grant = self.grant
-        return bool(
-            grant
-            and grant.state == GrantState.ACTIVE
-            and grant.ends_at
-            and self.now < grant.ends_at <= self.now + SOON
-        )
-
     def fingerprint(self) -> str:
         """Return what changes whenever a copy could look different."""
         grant, chain = self.grant, self.chain
@@ -63,7 +52,6 @@ class Snapshot:
             self.row.granted_seconds,
             [[s.state, s.candidates, len(s.decisions)] for s in (chain.steps if chain else ())],
             [grant.state, str(grant.ends_at), grant.end_reason] if grant else None,
-            self.ends_soon,
         ]
         return _digest(facts)
 
@@ -85,9 +73,7 @@ def _digest(facts: Any) -> str:
 
 def draw(*, copy: SlackMessage, shot: Snapshot, viewer: User | None, linked: bool) -> Drawing:
     """Return the drawing of one copy. `linked` says whether the viewer's clicks would count."""
-    if copy.about:
-        drawing = _note(copy.about, shot)
-    elif copy.audience == Audience.APPROVER and viewer is not None:
+    if copy.audience == Audience.APPROVER and viewer is not None:
         drawing = _for_approver(copy, shot, viewer, linked=linked)
     elif copy.audience == Audience.REQUESTER:
         drawing = _for_requester(shot)
@@ -348,36 +334,3 @@ def _url(shot: Snapshot) -> str:
 
 def _open(shot: Snapshot) -> b.Element:
     return b.button("Open", "open", url=_url(shot))
-
-
-# --- Replies in the requester's thread -------------------------------------------------
-
-
-def _note(about: str, shot: Snapshot) -> Drawing:
-    slug = shot.row.role.slug
-    text = {
-        "decided": f"{headline(shot)}: {slug}",
-        "active": f"{slug} is active now",
-        "ending-soon": f"{slug} ends soon",
-        "ended": f"{slug} has ended",
-    }[about]
-    return Drawing(text=text, blocks=[b.lines([b.word(text, bold=True)], *_standing(shot))])
-
-
-def notes_due(shot: Snapshot) -> list[str]:
-    """Return what the requester should have been told by now, in order."""
-    row, grant = shot.row, shot.grant
-    due = []
-    if (
-        row.state in {RequestState.APPROVED, RequestState.DENIED, RequestState.LAPSED}
-        and shot.chain
-    ):
-        due.append("decided")
-    if grant is not None:
-        if grant.state == GrantState.ACTIVE:
-            due.append("active")
-        if shot.ends_soon:
-            due.append("ending-soon")
-        if grant.state == GrantState.ENDED:
-            due.append("ended")
-    return due

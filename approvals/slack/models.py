@@ -103,8 +103,7 @@ class Fate(models.TextChoices):
 
 
 class SlackMessage(models.Model):
-    """One copy of a request in Slack. `about` is empty for the card that is redrawn at every
-    change, else what a reply in its thread tells (`decided`, `active`, …).
+    """One copy of a request in Slack, redrawn at every change.
 
     `wanted_version` counts the changes of the request, `drawn_version` is the one on show. The
     lease keeps two workers from drawing one copy; `attempted_at` is set before a post, so that
@@ -124,7 +123,6 @@ class SlackMessage(models.Model):
         on_delete=models.PROTECT,
         related_name="slack_messages",
     )
-    about = models.CharField(max_length=20, blank=True)
     channel = models.CharField(max_length=40, blank=True)
     ts = models.CharField(max_length=40, blank=True)
     fate = models.CharField(max_length=10, choices=Fate.choices, default=Fate.WAITING)
@@ -144,7 +142,7 @@ class SlackMessage(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["request", "audience", "user", "about"],
+                fields=["request", "audience", "user"],
                 nulls_distinct=False,
                 name="slack_one_copy_each",
             ),

@@ -41,7 +41,7 @@ def answer(*, door: str, payload: Mapping[str, Any], digest: str, now: dt.dateti
 
 
 def _interaction(payload: Mapping[str, Any], digest: str, now: dt.datetime) -> Answer:
-    kind = payload.get("type")
+    kind = str(payload.get("type"))
     if kind == "block_suggestion":
         return interactions.suggest(payload, now=now)
     if kind == "block_actions":
