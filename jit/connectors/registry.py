@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.metadata
 import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -54,6 +56,22 @@ def _class_for(kind: str) -> type[Connector]:
             f"this installation version {API_VERSION}."
         )
     return found
+
+
+def _close_all(owner: int) -> None:
+    """Close what is kept, before the interpreter takes its modules apart; a forked child
+    leaves its parent's connections alone.
+    """
+    if os.getpid() != owner:
+        return
+    with _lock:
+        kept = list(_instances.values())
+        _instances.clear()
+    for connector in kept:
+        connector.close()
+
+
+atexit.register(_close_all, os.getpid())
 
 
 def class_for(kind: str) -> type[Connector]:
