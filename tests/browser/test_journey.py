@@ -32,7 +32,7 @@ class TestElevation:
         expect(ruling).to_contain_text("Say in a sentence what you need it for")
         rita.get_by_label("What you need it for").fill("The checkout times out.")
         expect(ruling).not_to_contain_text("Still missing")
-        rita.get_by_text("15 min", exact=True).click()
+        rita.get_by_role("radio", name="15 min").check()
         rita.get_by_role("button", name="Ask", exact=True).click()
         expect(rita.locator("#head")).to_contain_text("Pending")
 

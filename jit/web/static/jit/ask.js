@@ -9,6 +9,8 @@ function askAgain(event) {
 }
 form.addEventListener("input", askAgain);
 form.addEventListener("change", (event) => {
+  // An answer to a search that is still under way would sweep the choice away.
+  if (event.target.name === "role") window.htmx.trigger(form.elements.role_search, "htmx:abort");
   if (event.target.name === "duration_seconds") form.elements.other_minutes.value = "";
   askAgain(event);
 });

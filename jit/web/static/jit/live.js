@@ -9,7 +9,7 @@ const living = () => [...document.querySelectorAll("[data-watch]")];
 const names = () => [...new Set(living().flatMap((element) => element.dataset.watch.split(" ")))];
 
 function busy(element) {
-  const form = element.querySelector("form[data-dirty], dialog[open]");
+  const form = element.querySelector("form[data-dirty], details[open] form, dialog[open]");
   return Boolean(form) || (element.contains(document.activeElement)
     && document.activeElement.matches("input:not([type=radio]), textarea, select"));
 }
@@ -78,5 +78,9 @@ document.addEventListener("click", (event) => {
   if (living) { living.removeAttribute("data-stale"); window.htmx.trigger(living, "hint"); }
 });
 document.addEventListener("htmx:afterSettle", watch);
+// What changes by the clock alone (ending soon, stuck) has no hint: it is read again now and then.
+setInterval(() => {
+  for (const element of document.querySelectorAll("[data-tick]")) if (!document.hidden) refresh(element);
+}, 20000);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) hinted("*"); });
 connect();
