@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,21 @@ class Live(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no
     async def disconnect(self, code: int) -> None:  # noqa: ARG002 -- channels' signature
         for group in self.watched:
             await self.channel_layer.group_discard(group, self.channel_name)
+
+    async def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, **options: Any
+    ) -> None:
+        """Take text only: bytes are no language of ours."""
+        if text_data and bytes_data is None:
+            await super().receive(text_data=text_data, **options)
+
+    @classmethod
+    async def decode_json(cls, text_data: str) -> Any:
+        """Return what was said, or None for what is not JSON: a page never says that."""
+        try:
+            return json.loads(text_data)
+        except (ValueError, RecursionError):
+            return None
 
     async def receive_json(self, content: Any, **_options: Any) -> None:
         asked = content.get("watch") if isinstance(content, dict) else None

@@ -127,6 +127,7 @@ def _glass_judged(request: PageRequest) -> dict[str, Any]:
             channel=Channel.WEB,
             break_glass=True,
             look_up_ticket=bool(asked.ticket.strip()),
+            only_showing=True,
         ).ruling
     except DomainError as refusal:
         return {"problem": refusal}
