@@ -214,7 +214,12 @@ def drawn(held: Claim, *, channel: str, ts: str) -> bool:
         ours = row.lease == held.lease
         if not ours:
             # Somebody else drew meanwhile, and ours may have come after theirs.
-            _set(row.pk, wanted_version=F("wanted_version") + 1, next_try_at=now)
+            _set(
+                row.pk,
+                wanted_version=F("wanted_version") + 1,
+                drawn_digest="",
+                next_try_at=now,
+            )
             return True
         _set(
             row.pk,
@@ -255,7 +260,9 @@ def failed(
     }
     if permanent:
         changes["fate"] = Fate.LOST
-    if not happened:
+    if happened:
+        changes["drawn_digest"] = ""
+    else:
         changes["attempted_at"] = held.copy.attempted_at
     SlackMessage.objects.filter(pk=held.copy.pk, lease=held.lease).update(**changes)
 
