@@ -117,19 +117,28 @@ def revoke_due(*, only: Sequence[UUID] = ()) -> int:
         gone += _work(batch)
 
 
+def overdue(by: dt.timedelta) -> bool:
+    """Return whether anything has been due for so long without anybody working on it."""
+    return Grant.objects.filter(_due(db.now() - by)).exists()
+
+
+def _due(now: dt.datetime) -> Q:
+    """Return what is to be revoked at `now` and is not in somebody's hands."""
+    return (
+        Q(state=GrantState.ACTIVE, ends_at__lte=now)
+        | Q(state=GrantState.ACTIVE, revoke_at__lte=now)
+        | Q(state=GrantState.ACTIVATING, ends_at__lte=now)
+        | Q(state=GrantState.REVOKING, next_try_at__lte=now)
+    ) & (Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+
+
 def _claim(only: Sequence[UUID]) -> list[Grant]:
     """Commit REVOKING and a lease for up to BATCH due grants that nobody else holds."""
     with transaction.atomic():
         now = db.now()
         rows = (
             Grant.objects.select_related("user", "role__target", "target", "request")
-            .filter(
-                Q(state=GrantState.ACTIVE, ends_at__lte=now)
-                | Q(state=GrantState.ACTIVE, revoke_at__lte=now)
-                | Q(state=GrantState.ACTIVATING, ends_at__lte=now)
-                | Q(state=GrantState.REVOKING, next_try_at__lte=now)
-            )
-            .filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+            .filter(_due(now))
             .order_by("ends_at", "id")
         )
         if only:

@@ -163,6 +163,11 @@ class Running:
     def stop(self, name: str) -> None:
         self._order(do="stop", name=name)
 
+    def revive(self, name: str) -> None:
+        """Start it if it ended by itself, as whoever supervises it would."""
+        if not self.is_running(name):
+            self.start(name)
+
     def add(self, name: str, like: str, **env: str) -> None:
         self._order(do="add", name=name, like=like, env=env)
 
