@@ -12,6 +12,7 @@ from jit.elevation.models import ElevationRequest
 from jit.identity.models import User
 from jit.kernel.actor import Actor
 from jit.kernel.errors import DomainError
+from jit.oncall import queries as on_call
 from jit.policy.ruling import StepSpec
 from jit.workflow.ports import ChainView
 
@@ -59,8 +60,8 @@ class Approvals:
         self, *, any_of: Sequence[str], requester: User, role: Role, ticket_assignee: str | None
     ) -> list[str]:
         """Return the expressions with the relative ones made absolute. Those that name nobody
-        (no manager, an unassigned ticket, an on-call system not connected) fall away: they
-        never turn into a yes.
+        (no manager, an unassigned ticket, an on-call system that does not answer) fall away:
+        they never turn into a yes. May wait for the on-call system: never in a transaction.
         """
         absolute: list[str] = []
         for expression in any_of:
@@ -70,7 +71,10 @@ class Approvals:
                 absolute += [f"user:{requester.manager.username}"] if requester.manager else []
             elif expression == "ticket-assignee":
                 absolute += [f"user:{ticket_assignee}"] if ticket_assignee else []
-            elif not expression.startswith("oncall:"):
+            elif expression.startswith("oncall:"):
+                name = expression.removeprefix("oncall:")
+                absolute += [f"user:{username}" for username in on_call.people_on_call(name)]
+            else:
                 absolute.append(expression)
         return list(dict.fromkeys(absolute))
 

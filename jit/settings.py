@@ -131,6 +131,40 @@ if env.text("JIT_JIRA_URL", ""):
         "severity_field": env.text("JIT_JIRA_SEVERITY_FIELD", "priority"),
     }
 DEFAULT_TICKET_SYSTEM = env.text("JIT_TICKET_SYSTEM", "local")
+
+# --- On call: nobody is, unless a system is named (docs/howto/on-call.md) ------------------
+ONCALL_SYSTEMS: dict[str, dict[str, Any]] = {}
+if env.secret("JIT_ONCALL_PAGERDUTY_TOKEN", ""):
+    ONCALL_SYSTEMS["pagerduty"] = {
+        "adapter": "jit.oncall.adapters.pagerduty.PagerDuty",
+        "url": env.text("JIT_ONCALL_PAGERDUTY_URL", "https://api.pagerduty.com"),
+        "token": env.secret("JIT_ONCALL_PAGERDUTY_TOKEN"),
+        "levels": env.integer("JIT_ONCALL_PAGERDUTY_LEVELS", 1),
+        "people": dict(
+            pair.partition("=")[::2] for pair in env.listing("JIT_ONCALL_PAGERDUTY_PEOPLE")
+        ),
+    }
+if env.text("JIT_ONCALL_HTTP_URL", ""):
+    ONCALL_SYSTEMS["http"] = {
+        "adapter": "jit.oncall.adapters.generic.Http",
+        "url": env.text("JIT_ONCALL_HTTP_URL"),
+        "secret": env.secret("JIT_ONCALL_HTTP_SECRET", ""),
+        "levels": env.integer("JIT_ONCALL_HTTP_LEVELS", 1),
+    }
+ONCALL_SERVICES = env.listing("JIT_ONCALL_SERVICES")
+"""What policies call the services, and where to ask for them: `name=system/service`, by commas."""
+ONCALL_TIMEOUT = env.integer("JIT_ONCALL_TIMEOUT", 5)
+"""Seconds for all on-call look-ups of one decision; who has not answered then is not on call."""
+ONCALL_WEBHOOK_SECRETS = [
+    secret
+    for secret in (
+        env.secret("JIT_ONCALL_PAGERDUTY_WEBHOOK_SECRET", ""),
+        env.secret("JIT_ONCALL_PAGERDUTY_WEBHOOK_SECRET_OLD", ""),
+    )
+    if secret
+]
+ONCALL_CHANGED_TASKS: list[str] = []
+"""Tasks, by name, that hear of a service whose on-call may have changed (with its name)."""
 POLICY_DIR = Path(env.text("JIT_POLICY_DIR", str(BASE_DIR / "policies")))
 
 # --- Slack: off unless a bot token is given (docs/howto/slack-operators.md) ---------------
@@ -215,6 +249,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 3, "socket_keepalive": True}
 CELERY_DB_REUSE_MAX = 10000
 CELERY_BEAT_SCHEDULER = "jit.ops.beat:LockedScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1

@@ -8,6 +8,7 @@ urlpatterns = [
     path("api/v1/", include("jit.api.urls")),
     path("api/v1/", include("approvals.api")),
     path("", include("jit.ops.urls")),
+    path("", include("jit.oncall.urls")),
     path("", include("approvals.urls")),
     path("", include("jit.web.urls")),
 ]

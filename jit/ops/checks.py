@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 from jit import env
 from jit.audit import signing
 from jit.connectors import registry as connectors
+from jit.oncall.adapters import registry as on_call
 from jit.ops import callers
 from jit.tickets.adapters import registry as tickets
 
@@ -109,6 +110,19 @@ def _ticket_systems() -> Findings:
         )
 
 
+def _on_call() -> Findings:
+    try:
+        for name in settings.ONCALL_SYSTEMS:
+            on_call.system(name)
+        on_call.services()
+    except Exception as failure:  # noqa: BLE001 -- whatever an adapter raises is the finding
+        yield _error(
+            11,
+            f"The on-call systems can't be used: {type(failure).__name__}: {failure}",
+            "See JIT_ONCALL_SERVICES and the variables JIT_ONCALL_….",
+        )
+
+
 def _debug() -> Findings:
     if settings.DEBUG and not settings.EMBEDDED:
         yield _error(
@@ -161,6 +175,7 @@ ALL: tuple[Callable[[], Findings], ...] = (
     _debug,
     _address,
     _operations,
+    _on_call,
 )
 
 

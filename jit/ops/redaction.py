@@ -50,6 +50,9 @@ def known_secrets() -> set[str]:
         found.update(_texts(database.get("PASSWORD", "")))
     for system in settings.TICKET_SYSTEMS.values():
         found.update(_texts(system.get("token", "")))
+    for system in settings.ONCALL_SYSTEMS.values():
+        found.update(_texts([system.get("token", ""), system.get("secret", "")]))
+    found.update(_texts(settings.ONCALL_WEBHOOK_SECRETS))
     return {secret for secret in found if len(secret) >= _SHORTEST}
 
 

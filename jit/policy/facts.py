@@ -55,6 +55,18 @@ ATTRIBUTES: Mapping[str, Attribute] = MappingProxyType(
         "user.name": Attribute(_S, "", "The requester's display name."),
         "user.groups": Attribute(_L, [], "The groups the requester is in, by slug."),
         "user.on_call_for": Attribute(_L, [], "What the requester is on call for right now."),
+        "user.on_call_left": Attribute(
+            Kind.DURATION, 0, "What is left of the first of these shifts to end."
+        ),
+        "user.acknowledged_for": Attribute(
+            _L, [], "The services with an open incident that the requester acknowledged."
+        ),
+        "user.on_call_known": Attribute(
+            _B, False, "Whether every on-call system that was asked answered."
+        ),
+        "user.on_call_checks": Attribute(
+            Kind.TAGS, {}, "What the on-call systems said, service by service, for the record."
+        ),
         "user.manager": Attribute(_S, "", "The short name of the requester's manager."),
         "user.attributes": Attribute(Kind.TAGS, {}, "Further attributes from the directory."),
         "role.slug": Attribute(_S, "", "The role's name in URLs, such as orders-db-reader."),

@@ -144,6 +144,9 @@ def _ask_again(grant: Grant, now: dt.datetime) -> int:
     )
     if ruling.outcome is Outcome.ERROR:
         raise NotYet("the policy, which fails to evaluate; the operators are told")
+    if ruling.outcome is Outcome.NOT_ELIGIBLE and not ruling.facts["user"]["on_call_known"]:
+        # Whoever is on call now may be so still: silence delays a grant, it never ends one.
+        raise NotYet("the on-call system, which does not answer")
     if ticket is not None and ruling.outcome in {Outcome.DENIED, Outcome.NOT_ELIGIBLE}:
         raise NoLongerEligible(
             EndReason.POLICY, "The policy in force says no: " + " ".join(ruling.missing)[:900]

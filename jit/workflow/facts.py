@@ -10,19 +10,58 @@ from django.conf import settings
 from jit.catalog.models import Role, Target
 from jit.identity import queries as identity
 from jit.identity.models import User
+from jit.kernel import clock
+from jit.oncall import queries as on_call
 from jit.policy import facts as policy_facts
 from jit.tickets.adapters.base import TicketSnapshot
 
+ON_CALL_TAG = "oncall"
+"""The tag by which a role's owner names the on-call services that count for it, by commas.
+Without the tag, all services count that the policy may name.
+"""
 
-def user_facts(user: User) -> dict[str, Any]:
+
+def user_facts(
+    user: User,
+    *,
+    role: Role | None = None,
+    now: dt.datetime | None = None,
+    on_call_now: bool = False,
+) -> dict[str, Any]:
+    """Return the person as policy reads them.
+
+    `on_call_now` asks the on-call systems afresh, as every decision must (never inside a
+    transaction); without it an answer of the last minute does, which is for showing only.
+    """
+    tag = role.tags.get(ON_CALL_TAG) if role is not None else None
+    at = now or clock.now()
+    standing = on_call.standing(
+        user,
+        now=at,
+        names=None if tag is None else _listed(tag),
+        fresh=on_call_now,
+    )
+    left = 0
+    if standing.on_call_for:
+        left = policy_facts.NO_WINDOW
+        if standing.until is not None:
+            left = max(int((standing.until - at).total_seconds()), 0)
     return {
         "id": user.username,
         "name": user.display_name,
         "groups": sorted(identity.groups_of(user)),
-        "on_call_for": [],
+        "on_call_for": list(standing.on_call_for),
+        "on_call_left": left,
+        "acknowledged_for": list(standing.acknowledged_for),
+        "on_call_known": standing.known,
+        "on_call_checks": standing.checks,
         "manager": user.manager.username if user.manager else "",
         "attributes": user.attributes,
     }
+
+
+def _listed(tag: str) -> list[str]:
+    return [name.strip() for name in tag.split(",") if name.strip()]
 
 
 def role_facts(role: Role) -> dict[str, Any]:
@@ -68,9 +107,13 @@ def of(
     channel: str,
     now: dt.datetime,
     silent_ticket: str = "",
+    on_call_now: bool = True,
 ) -> policy_facts.Facts:
     """Return the facts of one ask, in plain values; whatever is unknown keeps the policy's
     fail-closed default. `silent_ticket` is the key of a ticket that nobody could check.
+
+    Waits for the on-call systems, so never call it inside a transaction; `on_call_now` as
+    in `user_facts`.
     """
     factor_at = requester.second_factor_at
     request: dict[str, Any] = {
@@ -85,7 +128,7 @@ def of(
     if factor_at is not None:
         request["second_factor_age"] = max(int((now - factor_at).total_seconds()), 0)
     return policy_facts.build(
-        user=user_facts(requester),
+        user=user_facts(requester, role=role, now=now, on_call_now=on_call_now),
         role=role_facts(role),
         target=target_facts(role.target),
         ticket=ticket_facts(ticket, silent=silent_ticket),

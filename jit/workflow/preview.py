@@ -19,7 +19,9 @@ def preview(*, requester: User, ask: submit.Ask, channel: str, now: dt.datetime)
 
     Raises what `submit.assess` raises: an unknown role or ticket has no ruling.
     """
-    assessment = submit.assess(requester=requester, ask=ask, channel=channel, now=now)
+    assessment = submit.assess(
+        requester=requester, ask=ask, channel=channel, now=now, only_showing=True
+    )
     who: list[list[str]] = []
     problem: DomainError | None = None
     try:

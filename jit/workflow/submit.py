@@ -141,8 +141,10 @@ def assess(
     channel: str,
     break_glass: bool = False,
     look_up_ticket: bool = True,
+    only_showing: bool = False,
 ) -> Assessment:
-    """Look everything up and ask policy; change nothing. Raises UnknownRole, TicketNotFound,
+    """Look everything up and ask policy; change nothing. `only_showing` lets an answer of the
+    last minute do for who is on call. Raises UnknownRole, TicketNotFound,
     TicketSystemUnavailable, UnknownGrant and InvalidInput.
     """
     validate(ask, now)
@@ -173,6 +175,7 @@ def assess(
             channel=channel,
             now=now,
             silent_ticket=ask.ticket if unavailable else "",
+            on_call_now=not only_showing,
         ),
         now=now,
     )

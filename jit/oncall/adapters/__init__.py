@@ -1,0 +1,1 @@
+"""The on-call systems that can be asked, one file each."""

@@ -1,0 +1,122 @@
+"""Ask an on-call system over HTTP: bounded in time and size, no redirect, only JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.models import PreparedRequest
+
+from jit.oncall.adapters.base import OnCallServiceNotFound, OnCallUnavailable
+
+CONNECT_SECONDS, READ_SECONDS, ALL_SECONDS = 2, 3, 4
+LARGEST = 1_000_000
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+type Prove = Callable[[PreparedRequest], PreparedRequest]
+
+
+def checked(url: str) -> str:
+    """Return `url` without its last slash. Raises TypeError unless it is https (or on this
+    machine): whoever reads or alters the answer would decide who is on call.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise TypeError("url must be the https address of the on-call system")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise TypeError("url must start with https://")
+    return url.rstrip("/")
+
+
+def ask(
+    system: str,
+    method: str,
+    url: str,
+    *,
+    prove: Prove,
+    headers: dict[str, str],
+    params: Sequence[tuple[str, str]] = (),
+    body: bytes | None = None,
+) -> dict[str, Any]:
+    """Return the JSON object that the address answers. `prove` adds what shows who asks.
+
+    Raises OnCallUnavailable and OnCallServiceNotFound. Their words name the system and what
+    it did; what it wrote, and our secrets, are in neither.
+    """
+    give_up_at = time.monotonic() + ALL_SECONDS
+    try:
+        with (
+            requests.Session() as session,
+            session.request(
+                method,
+                url,
+                # A callable in place of a header: requests would let a .netrc replace the header.
+                auth=prove,
+                headers={**headers, "Accept-Encoding": "identity"},
+                params=list(params),
+                data=body,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                allow_redirects=False,
+                stream=True,
+            ) as answer,
+        ):
+            _refuse(system, answer.status_code)
+            content = _read(system, answer, give_up_at)
+    except requests.exceptions.Timeout:
+        raise _unavailable(system, "did not answer in time") from None
+    except (requests.exceptions.RequestException, OSError, ValueError):
+        raise _unavailable(system, "can't be connected to") from None
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        raise _unavailable(system, "answered something that is not JSON") from None
+    if not isinstance(found, dict):
+        raise nonsense(system)
+    return found
+
+
+def nonsense(system: str) -> OnCallUnavailable:
+    return _unavailable(system, "answered something that can't be understood")
+
+
+def _unavailable(system: str, what: str) -> OnCallUnavailable:
+    return OnCallUnavailable(
+        f"{system} {what}, so nobody counts as on call: people decide instead. If it lasts, "
+        "tell the operators.",
+        extra={"system": system, "why": what},
+    )
+
+
+def _refuse(system: str, status: int) -> None:
+    codes = requests.codes
+    if status == codes.ok:
+        return
+    if status == codes.not_found:
+        raise OnCallServiceNotFound(
+            f"{system} does not know a service that the settings name: correct "
+            "JIT_ONCALL_SERVICES.",
+            extra={"system": system, "why": "knows no such service"},
+        )
+    if status in {codes.unauthorized, codes.forbidden}:
+        raise _unavailable(system, "refused our credentials")
+    if status == codes.too_many_requests:
+        raise _unavailable(system, "says that we ask too often")
+    raise _unavailable(system, f"answered with status {status}")
+
+
+def _read(system: str, answer: requests.Response, give_up_at: float) -> bytes:
+    """Return the body, piece by piece as it comes: so that neither a slow nor an endless one
+    holds us for longer than the time there is.
+    """
+    content = b""
+    while piece := answer.raw.read1(65536):
+        content += piece
+        if len(content) > LARGEST:
+            raise _unavailable(system, "answered far too much")
+        if time.monotonic() > give_up_at:
+            raise _unavailable(system, "did not answer in time")
+    return content

@@ -1,0 +1,118 @@
+"""Any other on-call system, by way of a small service that answers our signed questions.
+
+The question is a POST whose body is signed by Standard Webhooks (github.com/standard-webhooks,
+v1.0.0), so that the one who answers knows who asks, when, and that nobody altered it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from typing import Any
+from uuid import uuid4
+
+from requests.models import PreparedRequest
+from standardwebhooks.webhooks import Webhook as Signer
+
+from jit.kernel import clock
+from jit.oncall.adapters import asking
+from jit.oncall.adapters.base import Contact, Incident, OnCallPerson
+
+_SERVICE = re.compile(r"[A-Za-z0-9._:/-]{1,100}", re.ASCII)
+
+
+class Http:
+    """Asks `{"type": "on-call", "service": …}` and `{"type": "incidents", "service": …}`.
+
+    Expects `{"on_call": [{"username" or "email", "level", "until"}]}`, where `level` may be
+    left out (1) and `until` be null, and `{"incidents": [{"key", "acknowledged_by":
+    [{"username" or "email"}]}]}`. Settings: `url`; `secret` (`whsec_…`, 24 bytes or more);
+    `levels`, how many escalation levels count.
+    """
+
+    def __init__(self, *, name: str, url: str, secret: str, levels: int = 1) -> None:
+        if not secret:
+            raise TypeError("secret must be a Standard Webhooks secret (whsec_…)")
+        if levels < 1:
+            raise TypeError("levels must be 1 or more")
+        self.name = name
+        self.url = asking.checked(url)
+        try:
+            self._signer = Signer(secret)
+        except ValueError as malformed:
+            raise TypeError("secret must be base64, as whsec_…") from malformed
+        self._levels = levels
+
+    def check(self, service: str) -> None:
+        if not _SERVICE.fullmatch(service):
+            raise ValueError(f"{service[:80]!r} has characters that a service's name has not")
+
+    def concerns(self, service: str, thing: str) -> bool:
+        return service == thing
+
+    def _ask(self, question: str, service: str) -> dict[str, Any]:
+        now = clock.now()
+        body = json.dumps({"type": question, "service": service}, separators=(",", ":"))
+        message_id = f"msg_{uuid4().hex}"
+
+        def prove(request: PreparedRequest) -> PreparedRequest:
+            request.headers["webhook-signature"] = self._signer.sign(message_id, now, body)
+            return request
+
+        return asking.ask(
+            self.name,
+            "POST",
+            self.url,
+            prove=prove,
+            headers={
+                "Accept": "application/json",
+                "Content-Type": "application/json",
+                "webhook-id": message_id,
+                "webhook-timestamp": str(int(now.timestamp())),
+            },
+            body=body.encode(),
+        )
+
+    def who_is_on_call(self, service: str) -> tuple[OnCallPerson, ...]:
+        found = self._ask("on-call", service)
+        now = clock.now()
+        try:
+            people = [_person(entry) for entry in found["on_call"]]
+        except (AttributeError, LookupError, TypeError, ValueError):
+            raise asking.nonsense(self.name) from None
+        return tuple(
+            person
+            for person in people
+            if person.level <= self._levels and (person.until is None or person.until > now)
+        )
+
+    def incidents_of(self, service: str) -> tuple[Incident, ...]:
+        found = self._ask("incidents", service)
+        try:
+            return tuple(
+                Incident(
+                    key=str(entry["key"])[:40],
+                    acknowledged_by=tuple(_contact(who) for who in entry["acknowledged_by"]),
+                )
+                for entry in found["incidents"]
+            )
+        except (AttributeError, LookupError, TypeError, ValueError):
+            raise asking.nonsense(self.name) from None
+
+
+def _contact(entry: dict[str, Any]) -> Contact:
+    username, email = entry.get("username") or "", entry.get("email") or ""
+    if not isinstance(username, str) or not isinstance(email, str) or not (username or email):
+        raise ValueError("nobody is named")
+    return Contact(username=username, email=email.strip().lower())
+
+
+def _person(entry: dict[str, Any]) -> OnCallPerson:
+    level = entry.get("level", 1)
+    if isinstance(level, bool) or not isinstance(level, int) or level < 1:
+        raise ValueError("not a level")
+    until = None if entry.get("until") is None else dt.datetime.fromisoformat(entry["until"])
+    if until is not None and until.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return OnCallPerson(contact=_contact(entry), level=level, until=until)
