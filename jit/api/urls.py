@@ -5,7 +5,17 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
-from jit.api import audit, break_glass, grants, me, requests, roles, tickets
+from jit.api import (
+    audit,
+    break_glass,
+    grants,
+    me,
+    notifications,
+    requests,
+    roles,
+    tickets,
+    webhooks,
+)
 
 urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
@@ -26,6 +36,33 @@ urlpatterns = [
         name="api-file-ticket",
     ),
     path("requests/<uuid:request_id>/evidence/", audit.Evidence.as_view(), name="api-evidence"),
+    path(
+        "requests/<uuid:request_id>/deliveries/",
+        notifications.Deliveries.as_view(),
+        name="api-deliveries",
+    ),
+    path("notifications/", notifications.Notifications.as_view(), name="api-notifications"),
+    path("notifications/read/", notifications.Read.as_view(), name="api-notifications-read"),
+    path(
+        "notifications/preferences/",
+        notifications.Preferences.as_view(),
+        name="api-notification-preferences",
+    ),
+    path("webhooks/", webhooks.Webhooks.as_view(), name="api-webhooks"),
+    path("webhooks/<uuid:endpoint_id>/", webhooks.WebhookDetail.as_view(), name="api-webhook"),
+    path(
+        "webhooks/<uuid:endpoint_id>/secret/",
+        webhooks.WebhookSecret.as_view(),
+        name="api-webhook-secret",
+    ),
+    path(
+        "webhooks/<uuid:endpoint_id>/test/", webhooks.WebhookTest.as_view(), name="api-webhook-test"
+    ),
+    path(
+        "webhooks/<uuid:endpoint_id>/deliveries/",
+        webhooks.WebhookDeliveries.as_view(),
+        name="api-webhook-deliveries",
+    ),
     path("break-glass/", break_glass.BreakGlass.as_view(), name="api-break-glass"),
     path("reviews/", break_glass.Reviews.as_view(), name="api-reviews"),
     path("reviews/<uuid:review_id>/", break_glass.CloseReview.as_view(), name="api-review"),

@@ -1,0 +1,143 @@
+"""The endpoints of other programs, for who may manage them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jit.api import notification_shapes as shapes
+from jit.api import pagination
+from jit.api.notifications import delivery
+from jit.api.representations import time
+from jit.api.shapes import ProblemOut
+from jit.api.shapes import page_of as page_shape
+from jit.api.views import Resource, actor, parse
+from jit.identity.permissions import Permission, Scope
+from jit.kernel import clock
+from jit.notifications import operations, queries
+from jit.notifications.models import WebhookEndpoint
+
+
+def _endpoint(row: WebhookEndpoint) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "name": row.name,
+        "url": row.url,
+        "kinds": row.kinds,
+        "enabled": row.enabled,
+        "created_at": time(row.created_at),
+        "failing_since": time(row.failing_since),
+        "disabled_at": time(row.disabled_at),
+        "disabled_reason": row.disabled_reason,
+    }
+
+
+class Webhooks(Resource):
+    scopes = {"GET": Scope.OPERATE, "POST": Scope.OPERATE}
+    needs = {"GET": Permission.WEBHOOK_MANAGE, "POST": Permission.WEBHOOK_MANAGE}
+
+    @extend_schema(
+        operation_id="webhooks_list",
+        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", str)],
+        responses=page_shape(shapes.WebhookOut),
+    )
+    def get(self, request: Request) -> Response:
+        page = pagination.newest_first(
+            queries.endpoints(),
+            cursor=request.query_params.get("cursor"),
+            limit=request.query_params.get("limit"),
+        )
+        return Response({"items": [_endpoint(row) for row in page.items], "next": page.next})
+
+    @extend_schema(
+        request=shapes.WebhookIn,
+        responses={201: shapes.WebhookMadeOut, 400: ProblemOut, 409: ProblemOut},
+    )
+    def post(self, request: Request) -> Response:
+        checked = parse(shapes.WebhookIn, request)
+        row, secret = operations.create_endpoint(**checked, actor=actor(request), now=clock.now())
+        return Response({**_endpoint(row), "secret": secret}, status=status.HTTP_201_CREATED)
+
+
+class WebhookDetail(Resource):
+    scopes = {"GET": Scope.OPERATE, "PATCH": Scope.OPERATE, "DELETE": Scope.OPERATE}
+    needs = {
+        "GET": Permission.WEBHOOK_MANAGE,
+        "PATCH": Permission.WEBHOOK_MANAGE,
+        "DELETE": Permission.WEBHOOK_MANAGE,
+    }
+
+    @extend_schema(responses={200: shapes.WebhookOut, 404: ProblemOut})
+    def get(self, request: Request, endpoint_id: UUID) -> Response:  # noqa: ARG002 -- DRF's signature
+        return Response(_endpoint(queries.endpoint(endpoint_id)))
+
+    @extend_schema(
+        request=shapes.WebhookEdit,
+        responses={200: shapes.WebhookOut, 400: ProblemOut, 404: ProblemOut, 409: ProblemOut},
+    )
+    def patch(self, request: Request, endpoint_id: UUID) -> Response:
+        row = operations.change_endpoint(
+            endpoint=queries.endpoint(endpoint_id),
+            changes=parse(shapes.WebhookEdit, request),
+            actor=actor(request),
+            now=clock.now(),
+        )
+        return Response(_endpoint(row))
+
+    @extend_schema(responses={204: None, 404: ProblemOut})
+    def delete(self, request: Request, endpoint_id: UUID) -> Response:
+        operations.remove_endpoint(
+            endpoint=queries.endpoint(endpoint_id), actor=actor(request), now=clock.now()
+        )
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class WebhookSecret(Resource):
+    """Change the secret; for a day the old one signs too."""
+
+    scopes = {"POST": Scope.OPERATE}
+    needs = {"POST": Permission.WEBHOOK_MANAGE}
+
+    @extend_schema(request=None, responses={200: shapes.WebhookSecretOut, 404: ProblemOut})
+    def post(self, request: Request, endpoint_id: UUID) -> Response:
+        secret = operations.rotate_secret(
+            endpoint=queries.endpoint(endpoint_id), actor=actor(request), now=clock.now()
+        )
+        return Response({"secret": secret})
+
+
+class WebhookTest(Resource):
+    """Send a test message; its fate is among the endpoint's deliveries."""
+
+    scopes = {"POST": Scope.OPERATE}
+    needs = {"POST": Permission.WEBHOOK_MANAGE}
+
+    @extend_schema(
+        request=None, responses={202: shapes.DeliveryOut, 404: ProblemOut, 409: ProblemOut}
+    )
+    def post(self, request: Request, endpoint_id: UUID) -> Response:  # noqa: ARG002 -- DRF's signature
+        row = operations.send_test(endpoint=queries.endpoint(endpoint_id), now=clock.now())
+        return Response(delivery(row), status=status.HTTP_202_ACCEPTED)
+
+
+class WebhookDeliveries(Resource):
+    scopes = {"GET": Scope.OPERATE}
+    needs = {"GET": Permission.WEBHOOK_MANAGE}
+
+    @extend_schema(
+        operation_id="webhooks_deliveries_list",
+        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", str)],
+        responses={200: page_shape(shapes.DeliveryOut), 404: ProblemOut},
+    )
+    def get(self, request: Request, endpoint_id: UUID) -> Response:
+        page = pagination.newest_first(
+            queries.deliveries_to(queries.endpoint(endpoint_id)).select_related("endpoint"),
+            cursor=request.query_params.get("cursor"),
+            limit=request.query_params.get("limit"),
+        )
+        return Response({"items": [delivery(row) for row in page.items], "next": page.next})
