@@ -14,7 +14,7 @@ from jit.kernel.actor import Actor
 from jit.kernel.errors import DomainError
 from jit.oncall import queries as on_call
 from jit.policy.ruling import StepSpec
-from jit.workflow.ports import ChainView
+from jit.workflow.ports import ChainView, Resolution
 
 
 class NobodyCanApprove(DomainError):
@@ -30,17 +30,18 @@ class Approvals:
         role: Role,
         ticket_assignee: str | None,
         same_person_may_repeat: bool,
-    ) -> list[list[str]]:
+    ) -> Resolution:
         resolved = [
             self.expand(
                 any_of=spec.any_of, requester=requester, role=role, ticket_assignee=ticket_assignee
             )
             for spec in chain
         ]
-        people = [
-            {user.person_id for user in queries.people_of(expressions)} - {requester.person_id}
-            for expressions in resolved
+        asked = [
+            [user for user in users if user.person_id != requester.person_id]
+            for users in queries.people_of_each(resolved)
         ]
+        people = [{user.person_id for user in users} for users in asked]
         for position, (spec, who) in enumerate(zip(chain, people, strict=True), start=1):
             if len(who) < spec.quorum:
                 raise NobodyCanApprove(
@@ -54,7 +55,7 @@ class Approvals:
                 "Nobody can approve this: the same few people stand in several steps, and one "
                 f"person counts once. Ask the owner of {role.slug} ({role.owner_group.slug})."
             )
-        return resolved
+        return Resolution(approvers=resolved, people=asked)
 
     def expand(
         self, *, any_of: Sequence[str], requester: User, role: Role, ticket_assignee: str | None
@@ -83,7 +84,7 @@ class Approvals:
         *,
         request: ElevationRequest,
         chain: Sequence[StepSpec],
-        resolved: Sequence[Sequence[str]],
+        resolved: Resolution,
         same_person_may_repeat: bool,
         actor: Actor,
         now: dt.datetime,

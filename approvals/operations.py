@@ -24,6 +24,7 @@ from jit.kernel.errors import Conflict, DomainError, NotAllowed
 from jit.policy.ruling import StepSpec
 from jit.workflow import decide as journey
 from jit.workflow import hints, tell
+from jit.workflow.ports import Resolution
 
 
 class NothingToDecide(Conflict):
@@ -46,7 +47,7 @@ def open_chain(
     *,
     request: ElevationRequest,
     chain: Sequence[StepSpec],
-    resolved: Sequence[Sequence[str]],
+    resolved: Resolution,
     same_person_may_repeat: bool,
     actor: Actor,
     now: dt.datetime,
@@ -64,7 +65,7 @@ def open_chain(
             quorum=spec.quorum,
             lapse_after_seconds=spec.lapse_after_seconds,
         )
-        for position, (spec, who) in enumerate(zip(chain, resolved, strict=True), start=1)
+        for position, (spec, who) in enumerate(zip(chain, resolved.approvers, strict=True), start=1)
     )
     for step in steps:
         audit.created(
@@ -74,11 +75,13 @@ def open_chain(
             now=now,
             body={"position": step.position, "any_of": step.any_of, "quorum": step.quorum},
         )
-    return _open_step(step=steps[0], actor=actor, now=now)
+    return _open_step(step=steps[0], people=resolved.people[0], actor=actor, now=now)
 
 
-def _open_step(*, step: Step, actor: Actor, now: dt.datetime) -> list[User]:
-    """Open the step and ask its people; return them."""
+def _open_step(
+    *, step: Step, people: list[User] | None = None, actor: Actor, now: dt.datetime
+) -> list[User]:
+    """Open the step and ask its people (looked up, unless they are known); return them."""
     lapses_at = now + dt.timedelta(seconds=step.lapse_after_seconds)
     audit.transition(
         row=step,
@@ -89,7 +92,8 @@ def _open_step(*, step: Step, actor: Actor, now: dt.datetime) -> list[User]:
         changes={"opened_at": now, "lapses_at": lapses_at},
         body={"position": step.position, "lapses_at": lapses_at.isoformat()},
     )
-    people = list(queries.people_to_ask(step))
+    if people is None:
+        people = list(queries.people_to_ask(step))
     tell.asked(
         request=step.chain.request,
         position=step.position,

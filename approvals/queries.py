@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from approvals.models import Decision, Step
 from approvals.states import StepState
@@ -29,6 +29,31 @@ def people_of(expressions: Sequence[str]) -> QuerySet[User]:
     """Return the active people behind resolved expressions (`user:…`, `group:…`)."""
     people = User.objects.filter(is_active=True).filter(_behind(expressions))
     return people.order_by("username").distinct()
+
+
+def people_of_each(steps: Sequence[Sequence[str]]) -> list[list[User]]:
+    """Return the active people behind the expressions of each step, by user name, in one
+    statement however many steps there are.
+    """
+    wanted = sorted({expression for step in steps for expression in step})
+    rows = (
+        User.objects.filter(is_active=True)
+        .filter(_behind(wanted))
+        .annotate(slug=F("memberships__group__slug"))
+        .order_by("username")
+    )
+    found: dict[str, dict[UUID, User]] = {expression: {} for expression in wanted}
+    for user in rows if wanted else ():
+        for expression in (f"user:{user.username}", f"group:{user.slug}"):
+            if expression in found:
+                found[expression].setdefault(user.pk, user)
+    return [
+        sorted(
+            {pk: user for expression in step for pk, user in found[expression].items()}.values(),
+            key=lambda user: user.username,
+        )
+        for step in steps
+    ]
 
 
 def people_to_ask(step: Step) -> QuerySet[User]:

@@ -46,6 +46,16 @@ class StepView:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolution:
+    """Whom each step of a chain asks: as resolved expressions, and the active people behind
+    them now, the requester not among them.
+    """
+
+    approvers: list[list[str]]
+    people: list[list[User]]
+
+
+@dataclass(frozen=True, slots=True)
 class ChainView:
     state: str
     steps: tuple[StepView, ...]
@@ -60,8 +70,8 @@ class ApprovalsPort(Protocol):
         role: Role,
         ticket_assignee: str | None,
         same_person_may_repeat: bool,
-    ) -> list[list[str]]:
-        """Return each step's approvers as `user:…` and `group:…`.
+    ) -> Resolution:
+        """Return each step's approvers as `user:…` and `group:…`, and who that is.
 
         Raises NobodyCanApprove (422) naming the first step that nobody but the requester
         could answer.
@@ -79,7 +89,7 @@ class ApprovalsPort(Protocol):
         *,
         request: ElevationRequest,
         chain: Sequence[StepSpec],
-        resolved: Sequence[Sequence[str]],
+        resolved: Resolution,
         same_person_may_repeat: bool,
         actor: Actor,
         now: dt.datetime,

@@ -10,7 +10,6 @@ from jit.elevation.models import Grant
 from jit.identity.models import User
 from jit.kernel.errors import DomainError
 from jit.workflow import submit
-from jit.workflow.ports import approvals
 
 
 def preview(*, requester: User, ask: submit.Ask, channel: str, now: dt.datetime) -> dict[str, Any]:
@@ -27,12 +26,8 @@ def preview(*, requester: User, ask: submit.Ask, channel: str, now: dt.datetime)
     try:
         submit.refuse_unless_offered(assessment)
         who = [
-            [
-                user.username
-                for user in approvals().candidates(expressions=step)
-                if user.person_id != requester.person_id
-            ]
-            for step in submit.resolve(assessment, requester=requester)
+            [user.username for user in step]
+            for step in submit.resolve(assessment, requester=requester).people
         ]
         if assessment.extends is None:
             submit.refuse_duplicate(requester, assessment.role)

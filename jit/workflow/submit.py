@@ -27,7 +27,7 @@ from jit.policy.ruling import Outcome, Ruling
 from jit.tickets import queries as tickets
 from jit.tickets.adapters.base import TicketSnapshot, TicketSystemUnavailable
 from jit.workflow import decide, facts, hints
-from jit.workflow.ports import approvals
+from jit.workflow.ports import Resolution, approvals
 
 log = logging.getLogger(__name__)
 
@@ -268,9 +268,10 @@ def submit(
     )
 
 
-def resolve(assessment: Assessment, *, requester: User) -> list[list[str]]:
+def resolve(assessment: Assessment, *, requester: User) -> Resolution:
+    """Return whom each step asks; nobody where policy approves by itself."""
     if not assessment.ruling.chain:
-        return []
+        return Resolution(approvers=[], people=[])
     return approvals().resolve(
         chain=assessment.ruling.chain,
         requester=requester,
@@ -324,7 +325,7 @@ def write(
     *,
     requester: User,
     assessment: Assessment,
-    resolved: list[list[str]],
+    resolved: Resolution,
     actor: Actor,
     now: dt.datetime,
     idempotency_key: str,
@@ -338,7 +339,7 @@ def write(
     first = ruling.chain[0].lapse_after_seconds if ruling.chain else settings.DEFAULT_LAPSE
     repeat = ruling.obligations.same_person_may_repeat
     try:
-        with transaction.atomic():
+        with transaction.atomic(), audit.batch():
             request = elevation.create_request(
                 requester=requester,
                 role=role,
@@ -350,7 +351,7 @@ def write(
                 starts_at=ask.starts_at,
                 lapses_at=now + dt.timedelta(seconds=first),
                 ruling=ruling.as_json(),
-                approvers=list(dict.fromkeys(e for step in resolved for e in step)),
+                approvers=list(dict.fromkeys(e for step in resolved.approvers for e in step)),
                 extends=assessment.extends,
                 break_glass=False,
                 idempotency_key=idempotency_key,

@@ -60,6 +60,8 @@ def create_request(
         lapses_at=lapses_at,
     )
     request.save(force_insert=True)
+    # It has no grant yet, and whoever shows it need not ask the database for one.
+    request._state.fields_cache["grant"] = None  # noqa: SLF001 -- where Django keeps relations
     audit.created(
         row=request,
         machine=REQUEST,
