@@ -47,7 +47,7 @@ def lived_in(running: Running) -> None:
 
 def settle(page: Page) -> None:
     page.wait_for_load_state("load")
-    page.wait_for_function("window.htmx && !document.querySelector('.htmx-request')")
+    expect(page.locator(".htmx-request")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
