@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q
 
 from approvals.slack.models import SlackPayload
@@ -18,6 +19,14 @@ KEPT = dt.timedelta(days=1)
 """Far longer than the window in which a signature is good, so that no replay is ever new."""
 MOST_TRIES = 20
 BATCH = 200
+
+
+_REMEMBER = """
+INSERT INTO approvals_slackpayload
+    (id, digest, kind, body, received_at, queued, outcome, tries)
+VALUES (%s, %s, %s, %s, %s, %s, '', 0)
+ON CONFLICT (digest) DO NOTHING RETURNING id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +40,22 @@ class Received:
 def remember(
     *, digest: str, kind: str, body: dict[str, Any], queued: bool, now: dt.datetime
 ) -> Received:
-    """Write the payload down, unless it was; a queued one is worked off after the commit."""
-    with transaction.atomic():
-        row = SlackPayload(digest=digest, kind=kind, body=body, queued=queued, received_at=now)
-        made = SlackPayload.objects.bulk_create([row], ignore_conflicts=True)
-        found = SlackPayload.objects.get(digest=digest)
-        first = found.pk == made[0].pk
-        if first and queued:
-            tasks.enqueue_on_commit("approvals.slack.act", str(found.pk))
-    return Received(row=found, first=first)
+    """Write the payload down, unless it was. A queued one is worked off by the task that `hint`
+    sends, or by the sweep.
+    """
+    row = SlackPayload(digest=digest, kind=kind, body=body, queued=queued, received_at=now)
+    # One statement, since Slack waits: the row is either new or it was there.
+    with connection.cursor() as cursor:
+        cursor.execute(_REMEMBER, [row.pk, digest, kind, json.dumps(body), now, queued])
+        first = cursor.fetchone() is not None
+    if not first:
+        return Received(row=SlackPayload.objects.get(digest=digest), first=False)
+    return Received(row=row, first=True)
+
+
+def hint() -> None:
+    """Have what is queued worked off now."""
+    tasks.enqueue_on_commit("approvals.slack.act_due")
 
 
 def answered(row: SlackPayload, answer: dict[str, Any], outcome: str = "") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 SIGNED, UNSIGNED = "slack:signed-at", "slack:unsigned-at"
 KEPT = 30 * 86400
+NOTED_EVERY = 20.0
+_noted: dict[bool, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +133,13 @@ def _app_token(found: config.Config) -> Finding:
 
 
 def saw_signature(*, good: bool, now: dt.datetime) -> None:
-    """Remember for the set-up page when a signature last fitted or did not; a lost cache costs
-    only that.
+    """Remember for the set-up page when a signature last fitted or did not, at most once in
+    NOTED_EVERY seconds for each process; a lost cache costs only that.
     """
+    if time.monotonic() < _noted.get(good, 0.0):
+        return
+    _noted[good] = time.monotonic() + NOTED_EVERY
     try:
-        if not cache.add(f"{SIGNED if good else UNSIGNED}:noted", 1, timeout=30):
-            return
         cache.set(SIGNED if good else UNSIGNED, f"{now:%Y-%m-%d %H:%M:%S}", timeout=KEPT)
     except Exception:  # a note, no more
         log.debug("could not note a signature", exc_info=True)

@@ -12,7 +12,7 @@ from slack_sdk.socket_mode.client import BaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 
-from approvals.slack import client, config, receive
+from approvals.slack import client, config, payloads, receive
 from jit.kernel import clock
 from jit.kernel.errors import InvalidInput
 
@@ -46,6 +46,7 @@ def _listener(connection: BaseSocketModeClient, envelope: SocketModeRequest) -> 
     close_old_connections()
     try:
         payload = answer(envelope)
+        payloads.hint()
         connection.send_socket_mode_response(
             SocketModeResponse(envelope_id=envelope.envelope_id, payload=payload or None)
         )

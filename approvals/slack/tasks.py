@@ -66,6 +66,14 @@ def act(payload_id: str) -> None:
     payloads.done(row, outcome)
 
 
+@shared_task(name="approvals.slack.act_due")
+def act_due() -> None:
+    """Have every queued payload worked off, each by a task of its own."""
+    with transaction.atomic():
+        for payload_id in payloads.due():
+            tasks.enqueue_on_commit("approvals.slack.act", str(payload_id))
+
+
 @shared_task(name="approvals.slack.home")
 def home(user_id: str) -> None:
     """Draw somebody's App Home anew; a lost drawing is made good when they open it."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -13,12 +15,15 @@ from django.http.request import RawPostDataException
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from approvals.slack import config, receive, setup, signature
+from approvals.slack import config, payloads, receive, setup, signature
 from jit.kernel import clock
 
 log = logging.getLogger(__name__)
 
 LARGEST = 256 * 1024
+COALESCE = 0.03
+"""Seconds between an acknowledgement and the task that acts on it."""
+_hinting: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
 type Door = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]
 
@@ -56,11 +61,27 @@ def _door(name: str, read: Callable[[bytes], Any]) -> Door:
             return HttpResponse(status=401)
         digest = signature.fingerprint(body=body, timestamp=timestamp)
         given = await sync_to_async(_work)(name, read(body), digest)
+        _hint_soon()
         return JsonResponse(given) if given else HttpResponse(status=200)
 
     view.__name__ = name
     view.__doc__ = f"Slack's {name}."
     return view
+
+
+def _hint_soon() -> None:
+    """Have the queued payloads worked off, a moment after they were acknowledged: many clicks at
+    once cost one message to the broker, and none of them waits for it.
+    """
+    loop = asyncio.get_running_loop()
+    if loop not in _hinting:
+        _hinting.add(loop)
+        loop.call_later(COALESCE, _hint, loop)
+
+
+def _hint(loop: asyncio.AbstractEventLoop) -> None:
+    _hinting.discard(loop)
+    loop.run_in_executor(None, payloads.hint)
 
 
 def _work(name: str, payload: Any, digest: str) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class SlackWorld:
             email=Concat(F("username"), Value("@demo.invalid"))
         )
         cache.clear()
+        setup._noted.clear()
         setup.learn(actor=CLOCK, now=clock.now())
 
     def forget(self) -> None:
