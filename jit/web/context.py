@@ -30,6 +30,7 @@ DOORS = (
     Door("Home", "home", "home", ("",)),
     Door("Request a role", "plus", "request-new", ("request",)),
     Door("Inbox", "inbox", "approvals:inbox", ("inbox",)),
+    Door("Notifications", "bell", "notifications", ("notifications",)),
     Door("Requests", "list", "requests", ("requests",)),
     Door("Grants", "key", "grants", ("grants",)),
     Door("Reviews", "eye", "reviews", ("reviews",)),

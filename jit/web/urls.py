@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 
 from jit.web.views import (
     account,
@@ -60,6 +60,7 @@ urlpatterns = [
     path("audit/verify/", audit.verify_all, name="audit-verify-all"),
     path("audit/<int:seq>/", audit.event, name="audit-event"),
     path("audit/<int:seq>/verify/", audit.verify, name="audit-verify"),
+    path("", include("jit.web.notification_urls")),
     path("account/", account.account, name="account"),
     path("account/tokens/", account.new_token, name="account-new-token"),
     path("account/tokens/<uuid:token_id>/revoke/", account.end_token, name="account-end-token"),
