@@ -1,0 +1,143 @@
+"""How many SQL statements a call takes, at a hundred rows and at a hundred thousand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from approvals.models import Chain, Step
+from jit.elevation.models import ElevationRequest, Grant
+from tests.support.world import ADMIN, READER, WRITER
+
+FEW, MANY = 100, 100_000
+
+
+class Statements(CaptureQueriesContext):
+    """Counts what a call sends; the savepoints are the test's own transaction."""
+
+    def __init__(self) -> None:
+        super().__init__(connection)
+
+    @property
+    def sent(self) -> list[str]:
+        return [
+            query["sql"]
+            for query in self.captured_queries
+            if not query["sql"].startswith(("SAVEPOINT", "RELEASE SAVEPOINT"))
+        ]
+
+
+def listed(statements: Statements) -> str:
+    return f"{len(statements.sent)} statements:\n" + "\n".join(sql[:160] for sql in statements.sent)
+
+
+def multiply(request: ElevationRequest, upto: int) -> None:
+    """Copy the request with its chain, step and grant until there are `upto` of each.
+
+    The copies' ids are their number, so that they point at each other without a look-up.
+    """
+    have = ElevationRequest.objects.count() - 1
+    ids = {
+        "elevation_elevationrequest": (request.pk, {"ruling": {}, "ticket": {}}),
+        "approvals_chain": (Chain.objects.get(request=request).pk, {}),
+        "approvals_step": (Step.objects.get(chain__request=request).pk, {}),
+        "elevation_grant": (Grant.objects.get(request=request).pk, {"evidence": {}}),
+    }
+    own = {
+        "elevation_elevationrequest": "'created_at', now() - n * interval '1 second'",
+        "approvals_chain": "'request_id', i",
+        "approvals_step": "'chain_id', i",
+        "elevation_grant": "'request_id', i, 'external_name', 'jit_' || n,"
+        " 'created_at', now() - n * interval '1 second'",
+    }
+    with connection.cursor() as cursor:
+        for table, (pk, small) in ids.items():
+            cursor.execute(
+                f"INSERT INTO {table} SELECT copy.* FROM {table} t, generate_series(%s, %s) n,"
+                " LATERAL (SELECT lpad(to_hex(n), 32, '0')::uuid AS i) made,"
+                " LATERAL jsonb_populate_record(t, %s::jsonb ||"
+                f" jsonb_build_object('id', i, {own[table]})) copy WHERE t.id = %s",
+                [have + 1, upto - 1, json.dumps(small), pk],
+            )
+        # As autovacuum does in production; only a table's owner may.
+        cursor.execute("RESET ROLE")
+        cursor.execute(f"ANALYZE {', '.join([*ids, 'identity_user', 'catalog_role'])}")
+        cursor.execute("SET ROLE jit_app")
+
+
+@pytest.fixture
+def ended(world: Any) -> ElevationRequest:
+    """One request of rita's that went all the way."""
+    from jit.workflow import revoke
+
+    grant = world.grant()
+    revoke.give_back(grant_id=grant.pk, user=world.user("rita"), actor=world.actor("rita"))
+    assert revoke.revoke_due() == 1
+    return ElevationRequest.objects.get(pk=grant.request_id)
+
+
+class TestAsk:
+    @pytest.mark.parametrize("role", [READER, WRITER, ADMIN])
+    def test_takes_at_most_fifteen(self, world: Any, role: str) -> None:
+        rita = world.api("rita")
+        ask = {
+            "role": role,
+            "ticket": world.tickets["sev2"],
+            "justification": "The checkout times out.",
+            "duration_seconds": 600,
+        }
+        rita.post("requests/preview/", ask)  # what a process does once: the policy, the types
+        with Statements() as statements:
+            answer = rita.post("requests/", ask)
+        assert answer.status_code == 201, answer.content
+        assert len(statements.sent) <= 15, listed(statements)
+
+
+class TestList:
+    @pytest.mark.parametrize("path", ["requests/", "grants/"])
+    @pytest.mark.parametrize("name", ["rita", "ada", "olga", "udo"])
+    def test_of_fifty_takes_at_most_six(
+        self, world: Any, ended: ElevationRequest, path: str, name: str
+    ) -> None:
+        multiply(ended, FEW)
+        person = world.api(name)
+        person.get("me/")
+        with Statements() as statements:
+            answer = person.get(path, limit="50")
+        assert len(answer.json()["items"]) == 50
+        assert len(statements.sent) <= 6, listed(statements)
+
+    def test_takes_the_same_at_a_hundred_thousand(
+        self, world: Any, ended: ElevationRequest
+    ) -> None:
+        rita, udo = world.api("rita"), world.api("udo")
+        for person in (rita, udo):
+            person.get("me/")  # notes that the token is used
+        counts: dict[int, list[int]] = {}
+        slowest = 0.0
+        for rows in (FEW, MANY):
+            multiply(ended, rows)
+            assert ElevationRequest.objects.count() == rows
+            counts[rows] = []
+            for person, path in ((rita, "requests/"), (udo, "requests/"), (rita, "grants/")):
+                with Statements() as statements:
+                    answer = person.get(path, limit="50")
+                assert len(answer.json()["items"]) == 50
+                counts[rows].append(len(statements.sent))
+                slowest = max(float(query["time"]) for query in statements.captured_queries)
+        assert counts[FEW] == counts[MANY]
+        assert max(counts[MANY]) <= 6
+        assert slowest < 0.5, "a page of fifty reads the whole table"
+
+    def test_of_the_inbox_takes_at_most_six(self, world: Any) -> None:
+        for name in ("rita", "bo"):
+            world.ask(name, ticket=world.tickets["bos"])
+        ada = world.api("ada")
+        with Statements() as statements:
+            answer = ada.get("inbox/")
+        assert len(answer.json()["items"]) == 2
+        assert len(statements.sent) <= 6, listed(statements)
