@@ -24,7 +24,7 @@ from jit.kernel import db, tasks
 from jit.kernel.actor import CLOCK, Actor
 from jit.kernel.clock import rfc3339
 from jit.kernel.errors import Conflict, InvalidInput, NotAllowed
-from jit.workflow import hints, tell
+from jit.workflow import access, hints, tell
 from jit.workflow.activate import LEASE, backoff
 from jit.workflow.ports import sessions
 
@@ -49,8 +49,8 @@ def give_back(*, grant_id: UUID, user: User, actor: Actor) -> Grant:
 
 
 def take_back(*, grant_id: UUID, user: User, comment: str, actor: Actor) -> Grant:
-    """End somebody's grant now; `comment` says why. Whether `user` may is asked by
-    `may_take_back`; raises NotAllowed, InvalidInput and GrantEnded.
+    """End somebody's grant now; `comment` says why. Raises NotAllowed unless `user` owns the
+    role, could have approved it, operates or holds it; InvalidInput and GrantEnded.
     """
     if not comment.strip():
         raise InvalidInput(
@@ -69,6 +69,8 @@ def _end_early(
         grant = queries.lock_grant(grant_id)
         if reason is EndReason.RETURNED and grant.user_id != user.pk:
             raise NotYours("Only the person who holds a grant returns it; revoke it instead.")
+        if reason is EndReason.REVOKED:
+            access.require_may_revoke(user, grant)
         if grant.state in {GrantState.REVOKING, GrantState.ENDED, GrantState.WITHDRAWN}:
             if reason is EndReason.RETURNED:
                 return grant
