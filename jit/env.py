@@ -44,6 +44,14 @@ def flag(name: str, *, default: bool = False) -> bool:
     raise Misconfigured(f"{name} must be 1 or 0, not {value!r}")
 
 
+def choice(name: str, default: str, *others: str) -> str:
+    """Return the value of `name`, which must be `default` (also when unset) or one of `others`."""
+    value = os.environ.get(name, default)
+    if value not in {default, *others}:
+        raise Misconfigured(f"{name} must be one of {', '.join([default, *others])}, not {value!r}")
+    return value
+
+
 def integer(name: str, default: int) -> int:
     value = os.environ.get(name)
     if value is None:

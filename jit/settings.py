@@ -295,8 +295,8 @@ if env.text("JIT_EMAIL_HOST", ""):
             "port": env.integer("JIT_EMAIL_PORT", 587),
             "username": env.text("JIT_EMAIL_USER", ""),
             "password": env.secret("JIT_EMAIL_PASSWORD", ""),
-            "use_tls": env.text("JIT_EMAIL_TLS", "starttls") == "starttls",
-            "use_ssl": env.text("JIT_EMAIL_TLS", "starttls") == "tls",
+            "use_tls": env.choice("JIT_EMAIL_TLS", "starttls", "tls", "none") == "starttls",
+            "use_ssl": env.choice("JIT_EMAIL_TLS", "starttls", "tls", "none") == "tls",
             "timeout": 10,
         },
     }

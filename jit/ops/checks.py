@@ -17,6 +17,8 @@ from django.utils.module_loading import import_string
 from jit import env
 from jit.audit import signing
 from jit.connectors import registry as connectors
+from jit.notifications.channels import addresses as webhook_addresses
+from jit.notifications.channels import email
 from jit.oncall.adapters import registry as on_call
 from jit.ops import callers
 from jit.tickets.adapters import registry as tickets
@@ -165,6 +167,28 @@ def _operations() -> Findings:
         )
 
 
+def _notifications() -> Findings:
+    for name, path in settings.NOTIFICATION_CHANNELS.items():
+        try:
+            import_string(path)()
+        except Exception as failure:  # noqa: BLE001 -- whatever a channel's import raises is the finding
+            yield _error(
+                12,
+                f"The channel {name!r} can't be used: {type(failure).__name__}: {failure}",
+                "See NOTIFICATION_CHANNELS: a dotted path of a class made without arguments.",
+            )
+    try:
+        webhook_addresses.networks(settings.WEBHOOK_NETWORKS)
+    except ValueError as malformed:
+        yield _error(
+            12,
+            f"JIT_WEBHOOK_NETWORKS can't be read: {malformed}",
+            "List the private networks that webhooks may go to: 10.1.0.0/16, fd00::/8",
+        )
+    if "email" in settings.NOTIFICATION_CHANNELS and (wrong := email.problem()):
+        yield _error(12, f"JIT_EMAIL_FROM: {wrong}.", "Give it as `JIT <jit@corp.example>`.")
+
+
 ALL: tuple[Callable[[], Findings], ...] = (
     _secret_key,
     _sealing_key,
@@ -176,6 +200,7 @@ ALL: tuple[Callable[[], Findings], ...] = (
     _address,
     _operations,
     _on_call,
+    _notifications,
 )
 
 

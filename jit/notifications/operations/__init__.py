@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jit.notifications.operations.again import try_again
 from jit.notifications.operations.endpoints import (
     EndpointTaken,
     change_endpoint,
@@ -27,4 +28,5 @@ __all__ = [
     "rotate_secret",
     "send_test",
     "set_preferences",
+    "try_again",
 ]

@@ -164,9 +164,11 @@ class TestDeliverLane:
         self, ada: User, scripted: type[Scripted], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         tell(ada)
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(delivering, "_settle", _killed)
+        settle = delivering._settle
+        monkeypatch.setattr(delivering, "_settle", _killed)
+        with pytest.raises(KeyboardInterrupt):
             delivering.deliver_lane("pigeon")
+        monkeypatch.setattr(delivering, "_settle", settle)
         later(pigeon(), seconds=delivering.LEASE.total_seconds() + 1)
         assert delivering.deliver_lane("pigeon") == 1
         assert len(scripted.handed) == 2

@@ -11,6 +11,7 @@ from jit.identity.models import User
 from jit.notifications import delivering
 from jit.notifications.kinds import Kind
 from jit.notifications.models import Notification, Outcome
+from jit.ops import checks
 from tests.jit.notifications.conftest import PAYLOAD, REQUEST_ID, tell
 from tests.support import people
 from tests.support.receivers import Mailbox
@@ -161,3 +162,13 @@ class TestKinds:
         tell(ada, kind=kind, payload=PAYLOAD | more)
         assert delivering.deliver_lane("email") == 1
         assert len(only(mailbox)["Subject"]) > 10
+
+
+class TestProblem:
+    @pytest.mark.parametrize("sender", ["", "nobody", "JIT <>"])
+    def test_keeps_an_installation_without_a_sender_from_starting(
+        self, mailbox: Mailbox, settings: LazySettings, sender: str
+    ) -> None:
+        assert "jit.E012" not in {finding.id for finding in checks.check_settings()}
+        settings.DEFAULT_FROM_EMAIL = sender
+        assert "jit.E012" in {finding.id for finding in checks.check_settings()}

@@ -58,6 +58,9 @@ class TestCheckSettings:
             ("CONNECTORS", {"x": "jit.kernel.clock.now"}, "jit.E005"),
             ("CONNECTOR_PLUGINS", ["not-installed"], "jit.E005"),
             ("TICKET_SYSTEMS", {"local": {"adapter": "nowhere.at.All"}}, "jit.E006"),
+            ("NOTIFICATION_CHANNELS", {"pigeon": "nowhere.at.All"}, "jit.E012"),
+            ("WEBHOOK_NETWORKS", ["10.0.0.1/8"], "jit.E012"),
+            ("WEBHOOK_NETWORKS", ["everywhere"], "jit.E012"),
             ("TICKET_SYSTEMS", {"local": {}}, "jit.E006"),
             (
                 "TICKET_SYSTEMS",
