@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,6 +77,14 @@ def ask(
     if not isinstance(found, dict):
         raise nonsense(system)
     return found
+
+
+def listed(found: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the list called `name`. Raises LookupError or TypeError without one."""
+    items = found[name]
+    if not isinstance(items, list):
+        raise TypeError("not a list")
+    return items
 
 
 def nonsense(system: str) -> OnCallUnavailable:

@@ -6,6 +6,7 @@ v1.0.0), so that the one who answers knows who asks, when, and that nobody alter
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 import re
@@ -19,6 +20,8 @@ from jit.kernel import clock
 from jit.oncall.adapters import asking
 from jit.oncall.adapters.base import Contact, Incident, OnCallPerson
 
+SHORTEST_KEY = 24
+"""Bytes (Standard Webhooks, "Signature scheme")."""
 _SERVICE = re.compile(r"[A-Za-z0-9._:/-]{1,100}", re.ASCII)
 
 
@@ -32,16 +35,17 @@ class Http:
     """
 
     def __init__(self, *, name: str, url: str, secret: str, levels: int = 1) -> None:
-        if not secret:
-            raise TypeError("secret must be a Standard Webhooks secret (whsec_…)")
+        try:
+            key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        except ValueError as malformed:
+            raise TypeError("secret must be base64, as whsec_…") from malformed
+        if len(key) < SHORTEST_KEY:
+            raise TypeError(f"secret must be whsec_… and {SHORTEST_KEY} bytes or more")
         if levels < 1:
             raise TypeError("levels must be 1 or more")
         self.name = name
         self.url = asking.checked(url)
-        try:
-            self._signer = Signer(secret)
-        except ValueError as malformed:
-            raise TypeError("secret must be base64, as whsec_…") from malformed
+        self._signer = Signer(secret)
         self._levels = levels
 
     def check(self, service: str) -> None:
@@ -78,7 +82,7 @@ class Http:
         found = self._ask("on-call", service)
         now = clock.now()
         try:
-            people = [_person(entry) for entry in found["on_call"]]
+            people = [_person(entry) for entry in asking.listed(found, "on_call")]
         except (AttributeError, LookupError, TypeError, ValueError):
             raise asking.nonsense(self.name) from None
         return tuple(
@@ -93,9 +97,11 @@ class Http:
             return tuple(
                 Incident(
                     key=str(entry["key"])[:40],
-                    acknowledged_by=tuple(_contact(who) for who in entry["acknowledged_by"]),
+                    acknowledged_by=tuple(
+                        _contact(who) for who in asking.listed(entry, "acknowledged_by")
+                    ),
                 )
-                for entry in found["incidents"]
+                for entry in asking.listed(found, "incidents")
             )
         except (AttributeError, LookupError, TypeError, ValueError):
             raise asking.nonsense(self.name) from None

@@ -65,7 +65,8 @@ class PagerDuty:
         self._parts(service)
 
     def concerns(self, service: str, thing: str) -> bool:
-        return thing in self._parts(service).values()
+        parts = self._parts(service)
+        return thing in {parts["id"], parts.get("service")}
 
     @staticmethod
     def _parts(service: str) -> dict[str, str]:
@@ -106,8 +107,9 @@ class PagerDuty:
         try:
             shifts = [
                 self._person(entry, now)
-                for entry in found["oncalls"]
-                if entry[of]["id"] == parts["id"]
+                for entry in asking.listed(found, "oncalls")
+                # The schedule is null for somebody whom the policy names directly.
+                if entry[of] and entry[of]["id"] == parts["id"]
             ]
         except (AttributeError, LookupError, TypeError, ValueError):
             raise asking.nonsense(self.name) from None
@@ -149,7 +151,7 @@ class PagerDuty:
                         if each["acknowledger"]["type"] in _PEOPLE
                     ),
                 )
-                for incident in found["incidents"]
+                for incident in asking.listed(found, "incidents")
                 if incident["status"] == "acknowledged" and incident["service"]["id"] == wanted
             )
         except (AttributeError, LookupError, TypeError, ValueError):
