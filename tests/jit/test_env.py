@@ -53,3 +53,14 @@ class TestInteger:
         monkeypatch.setenv("A_NUMBER", "many")
         with pytest.raises(env.Misconfigured, match="whole number"):
             env.integer("A_NUMBER", 1)
+
+
+class TestChoice:
+    def test_is_one_of_what_there_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("A_CHOICE", raising=False)
+        assert env.choice("A_CHOICE", "starttls", "tls") == "starttls"
+        monkeypatch.setenv("A_CHOICE", "tls")
+        assert env.choice("A_CHOICE", "starttls", "tls") == "tls"
+        monkeypatch.setenv("A_CHOICE", "ssl")
+        with pytest.raises(env.Misconfigured, match="one of starttls, tls"):
+            env.choice("A_CHOICE", "starttls", "tls")
