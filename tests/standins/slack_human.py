@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from slack_sdk.signature import SignatureVerifier
 
+from tests.standins import slack_schemas
 from tests.standins.slack_emulator import APP, TEAM, Emulator
 from tests.standins.slack_faults import Faults
 
@@ -166,22 +167,13 @@ class Human:
         shown = message if message is not None else self.message()
         button = button_of(shown["blocks"], action)
         stamp = f"{time.time():.6f}"
-        return {
-            **self._who(),
+        payload = {
+            **self._who(username=self.name),
+            **(self._in_view(shown) if "root_view_id" in shown else self._in_message(shown)),
             "type": "block_actions",
             "api_app_id": APP,
             "token": "deprecated",
             "trigger_id": self._trigger(),
-            "container": {
-                "type": "message",
-                "message_ts": shown["ts"],
-                "channel_id": shown["channel"],
-                "is_ephemeral": False,
-            },
-            "channel": {"id": shown["channel"], "name": "directmessage"},
-            "message": {name: shown[name] for name in ("type", "user", "text", "ts", "blocks")},
-            "state": {"values": {}},
-            "response_url": self.workspace.replies.url,
             "actions": [
                 {
                     "type": "button",
@@ -194,6 +186,29 @@ class Human:
             ],
             **more,
         }
+        # The types ask for a response_url everywhere; a click in the App Home has none.
+        slack_schemas.check("Click", {"response_url": "", **payload})
+        return payload
+
+    def _in_message(self, shown: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "container": {
+                "type": "message",
+                "message_ts": shown["ts"],
+                "channel_id": shown["channel"],
+                "is_ephemeral": False,
+            },
+            "channel": {"id": shown["channel"], "name": "directmessage"},
+            "message": {name: shown[name] for name in ("type", "user", "text", "ts", "blocks")},
+            "state": {"values": {}},
+            "response_url": self.workspace.replies.url,
+        }
+
+    @staticmethod
+    def _in_view(shown: dict[str, Any]) -> dict[str, Any]:
+        # Slack's types give each view a title; the emulator says null for a home.
+        view = {**shown, "title": shown["title"] or {"type": "plain_text", "text": "Home"}}
+        return {"container": {"type": "view", "view_id": shown["id"]}, "view": view}
 
     def press_payload(self, payload: dict[str, Any]) -> Signed:
         body = urlencode({"payload": json.dumps(payload)}).encode()
@@ -226,21 +241,22 @@ class Human:
             "response_urls": [],
             "view": {**shown, "state": {"values": values}},
         }
+        slack_schemas.check("Submission", payload)
         return self.press_payload(payload)
 
     def search(self, words: str) -> Signed:
-        return self.press_payload(
-            {
-                **self._who(),
-                "type": "block_suggestion",
-                "api_app_id": APP,
-                "token": "deprecated",
-                "container": {"type": "view", "view_id": "V1"},
-                "action_id": "role",
-                "block_id": "role",
-                "value": words,
-            }
-        )
+        payload = {
+            **self._who(),
+            "type": "block_suggestion",
+            "api_app_id": APP,
+            "token": "deprecated",
+            "container": {"type": "view", "view_id": "V1"},
+            "action_id": "role",
+            "block_id": "role",
+            "value": words,
+        }
+        slack_schemas.check("Suggestion", payload)
+        return self.press_payload(payload)
 
     def command(self, text: str) -> Signed:
         """Type `/jit text`."""
@@ -259,6 +275,7 @@ class Human:
             "response_url": self.workspace.replies.url,
             "trigger_id": self._trigger(),
         }
+        slack_schemas.check("Command", form)
         return self.workspace.sign("/slack/commands/", urlencode(form).encode())
 
     def event(self, event: dict[str, Any], event_id: str = "") -> Signed:
@@ -286,14 +303,9 @@ class Human:
             }
         )
 
-    def _who(self) -> dict[str, Any]:
+    def _who(self, **more: str) -> dict[str, Any]:
         return {
-            "user": {
-                "id": self.id,
-                "username": self.name,
-                "name": self.name,
-                "team_id": self.team,
-            },
+            "user": {"id": self.id, "name": self.name, "team_id": self.team, **more},
             "team": {"id": TEAM, "domain": "orders"},
             "enterprise": None,
             "is_enterprise_install": False,

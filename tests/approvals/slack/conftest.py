@@ -55,6 +55,7 @@ def slack(world: World, workspace: Workspace, settings: Any) -> Iterator[SlackWo
     made.switch_on(settings)
     made.link("rita", "ada", "bo", "olga")
     yield made
+    made.check_all_sent()
     made.forget()
 
 

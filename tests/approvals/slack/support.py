@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 from django.core.cache import cache
@@ -10,13 +11,14 @@ from django.db.models import F, Value
 from django.db.models.functions import Concat
 from django.test import Client
 
-from approvals.slack import copies, delivery, links, payloads, setup, tasks
+from approvals.slack import copies, delivery, limits, links, payloads, setup, tasks
 from approvals.slack.models import SlackLink, SlackMessage, SlackPayload
 from jit.elevation.models import ElevationRequest
 from jit.identity.models import User
 from jit.kernel import clock
 from jit.kernel.actor import CLOCK
 from jit.notifications import delivering
+from tests.standins import slack_schemas
 from tests.standins.slack_emulator import BOT_TOKEN, TEAM
 from tests.standins.slack_human import Human, Signed, Workspace
 from tests.support.world import World
@@ -57,6 +59,25 @@ class SlackWorld:
     def forget(self) -> None:
         cache.clear()
         self.faults.forget()
+
+    def check_all_sent(self) -> None:
+        """Hold everything that was sent to Slack against Slack's own types and our limits."""
+        seen: set[str] = set()
+        for call in self.faults.journal:
+            body = dict(call.body)
+            for name in ("blocks", "view"):
+                if isinstance(body.get(name), str):
+                    body[name] = json.loads(body[name])
+            shape = json.dumps([body.get("view"), body.get("blocks")], sort_keys=True)
+            if shape in seen:
+                continue
+            seen.add(shape)
+            if call.method in {"chat.postMessage", "chat.update"}:
+                slack_schemas.check("Message", {"text": body["text"], "blocks": body["blocks"]})
+                limits.check_message(body["blocks"], body["text"])
+            elif call.method.startswith("views."):
+                slack_schemas.check("AnyView", body["view"])
+                limits.check_view(body["view"])
 
     def link(self, *names: str) -> None:
         now = clock.now()

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +14,7 @@ from approvals.slack import blocks as b
 from approvals.slack import limits, modals
 from approvals.slack.text import literal
 from tests.approvals.slack.support import SlackWorld
+from tests.standins import slack_emulator
 from tests.standins.slack_human import text_of
 
 HOSTILE = (
@@ -134,3 +139,47 @@ class TestLimits:
         view["title"]["text"] = "x" * 25
         with pytest.raises(limits.OverLimit):
             limits.check_view(view)
+
+
+class TestDrawnByOthers:
+    """What an approver sees, by a renderer that others wrote (slack-blocks-to-jsx)."""
+
+    def test_hostile_words_make_no_link_no_mention_and_no_mark_up(self, slack: SlackWorld) -> None:
+        request = slack.ask(justification=HOSTILE + "<b onclick=x>html</b>")
+        request.ticket["title"] = HOSTILE
+        request.save(update_fields=["ticket"])
+        slack.settle()
+        page = rendered(slack.human("ada").message()["blocks"])
+        keep = os.environ.get("KEEP_RENDERING")
+        if keep:
+            Path(keep).write_text(page, encoding="utf-8")
+        body = page.split("<body>", 1)[1]
+        links = set(re.findall(r'<a [^>]*href="([^"]*)"', body))
+        assert all(link.startswith("http://127.0.0.1:8000/") for link in links), links
+        assert "slack_user" not in body
+        assert "slack_broadcast" not in body
+        assert "<b onclick" not in body
+        assert "&lt;!channel&gt;" in body
+        assert "⟦U+202E⟧" in body
+
+    def test_the_renderer_would_show_a_mention_if_there_were_one(self) -> None:
+        naive = {
+            "type": "section",
+            "text": {"type": "mrkdwn", "text": "<!channel> <https://evil.example|ours>"},
+        }
+        body = rendered([naive]).split("<body>", 1)[1]
+        assert "slack_broadcast" in body or "@channel" in body
+        assert 'href="https://evil.example"' in body
+
+
+def rendered(blocks: list[Any]) -> str:
+    slack_emulator.install()
+    return subprocess.run(
+        [slack_emulator.NODE, slack_emulator.HERE / "render_blocks.cjs"],
+        input=json.dumps(blocks),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=slack_emulator.HERE,
+    ).stdout
