@@ -13,6 +13,7 @@ import logging
 import random
 from collections.abc import Sequence
 from time import monotonic
+from typing import cast
 from uuid import UUID
 
 from django.conf import settings
@@ -32,6 +33,8 @@ from jit.notifications.operations import endpoints
 log = logging.getLogger(__name__)
 
 BATCH = 25
+LARGE_BATCH = 1000
+"""For channels that deliver many at once."""
 LEASE = dt.timedelta(seconds=90)
 """Longer than a run may last: BUDGET and one last message's timeout."""
 BUDGET = 20.0
@@ -90,6 +93,12 @@ def deliver_lane(lane: str) -> int:
         batch = _claim(lane)
         if not batch:
             break
+        if _at_once(lane):
+            failure = _send_all(batch)
+            if failure is not None:
+                return arrived
+            arrived += len(batch)
+            continue
         for place, row in enumerate(batch):
             if monotonic() >= stop_at:
                 _release(batch[place:])
@@ -122,7 +131,9 @@ def _claim(lane: str) -> Sequence[Notification]:
             .filter(lane=lane, next_try_at__lte=now, expires_at__gt=now)
             .filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
             .order_by("next_try_at", "created_at", "id")
-            .select_for_update(of=("self",), skip_locked=True)[:BATCH]
+            .select_for_update(of=("self",), skip_locked=True)[
+                : LARGE_BATCH if _at_once(lane) else BATCH
+            ]
         )
         Notification.objects.filter(pk__in=[row.pk for row in rows]).update(
             lease_until=now + LEASE, tries=F("tries") + 1
@@ -151,6 +162,26 @@ def _send(row: Notification) -> DeliveryFailed | None:
     except Exception as bug:
         log.exception("delivery of %s failed in a way its channel does not know", row.pk)
         return DeliveryFailed(f"unexpected: {type(bug).__name__}")
+    return None
+
+
+def _at_once(lane: str) -> bool:
+    return lane in settings.NOTIFICATION_CHANNELS and isinstance(
+        base.channel(lane), base.BatchChannel
+    )
+
+
+def _send_all(batch: Sequence[Notification]) -> DeliveryFailed | None:
+    """Hand a whole batch to its channel and settle it; return how it failed, or None."""
+    channel = cast("base.BatchChannel", base.channel(batch[0].lane))
+    try:
+        channel.deliver_all([_note(row) for row in batch])
+    except DeliveryFailed as failure:
+        _release(batch[1:])
+        _settle(batch[0], failure)
+        return failure
+    rows = Notification.objects.filter(pk__in=[row.pk for row in batch], outcome=Outcome.WAITING)
+    rows.update(outcome=Outcome.DELIVERED, settled_at=db.now(), lease_until=None, reason="")
     return None
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 from uuid import UUID
 
 from django.conf import settings
@@ -63,6 +63,17 @@ class Channel(Protocol):
 
         Called outside any transaction; must bound its own time. Raises DeliveryFailed.
         """
+
+
+@runtime_checkable
+class BatchChannel(Protocol):
+    """A channel that is cheaper to use for many notes than for each alone."""
+
+    def deliver(self, note: Note) -> str | None:
+        """Deliver one note."""
+
+    def deliver_all(self, notes: Sequence[Note]) -> None:
+        """Deliver all of these notes, or raise DeliveryFailed and none counts as delivered."""
 
 
 def channel(name: str) -> Channel:
