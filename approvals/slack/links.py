@@ -67,15 +67,17 @@ def installation() -> SlackInstallation | None:
 
 
 def account_of(user: User) -> SlackLink | None:
-    """Return this person's Slack account in our workspace, if it may act."""
+    """Return this person's Slack account in our workspace, if it may act. Before the first call
+    to Slack the workspace is not known yet; then any link is taken to be of it.
+    """
     return link_of(user, only_good=True)
 
 
 def link_of(user: User, *, only_good: bool = False) -> SlackLink | None:
     found = installation()
-    if found is None:
-        return None
-    rows = SlackLink.objects.select_related("user").filter(user=user, team_id=found.team_id)
+    rows = SlackLink.objects.select_related("user").filter(user=user)
+    if found is not None:
+        rows = rows.filter(team_id=found.team_id)
     return rows.filter(standing="").first() if only_good else rows.first()
 
 

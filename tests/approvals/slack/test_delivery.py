@@ -147,6 +147,17 @@ class TestDeliver:
         assert {row.fate for row in SlackMessage.objects.all()} == {Fate.DROPPED}
         assert slack.human("ada").messages() == []
 
+    def test_the_very_first_message_of_an_installation_has_its_buttons(
+        self, slack: SlackWorld
+    ) -> None:
+        from approvals.slack.models import SlackInstallation
+
+        SlackInstallation.objects.all().delete()
+        request = slack.ask()
+        assert "approve" in buttons_of(slack.human("ada").message()["blocks"])
+        slack.press("ada", "approve")
+        assert slack.state(request) == "APPROVED"
+
     def test_an_approver_unknown_to_slack_keeps_nobody_else_from_hearing(
         self, slack: SlackWorld
     ) -> None:

@@ -1,0 +1,111 @@
+"""The main job with its approval made by a click in Slack, by real processes on both sides."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tests.approvals.slack.conftest import (  # noqa: F401 -- fixtures are found by their names
+    between,
+    emulator,
+    response_url,
+)
+from tests.standins.slack_emulator import BOT_TOKEN, TEAM, Emulator
+from tests.standins.slack_faults import Faults
+from tests.standins.slack_human import ResponseUrl, Signed, Workspace, buttons_of, text_of
+from tests.support import processes
+from tests.support.processes import Running, until
+
+SECRET = "the-signing-secret-of-the-journey"
+
+
+@pytest.fixture(scope="module")
+def workspace(
+    emulator: Emulator,  # noqa: F811
+    between: Faults,  # noqa: F811
+    response_url: ResponseUrl,  # noqa: F811
+) -> Workspace:
+    between.forget()
+    return Workspace(
+        emulator=emulator,
+        faults=between,
+        secret=SECRET,
+        replies=response_url,
+        began=emulator.mark(),
+    )
+
+
+@pytest.fixture(scope="module")
+def jit(workspace: Workspace) -> Iterator[Running]:
+    with processes.installation(
+        **processes.QUICK,
+        JIT_SLACK_BOT_TOKEN=BOT_TOKEN,
+        JIT_SLACK_SIGNING_SECRET=SECRET,
+        JIT_SLACK_API_URL=workspace.faults.url,
+        JIT_SLACK_RESPONSE_HOSTS="127.0.0.1",
+    ) as running:
+        for name in ("rita", "ada"):
+            running.rows(
+                "INSERT INTO approvals_slacklink"
+                " (id, user_id, team_id, slack_user_id, slack_name, linked_at, standing)"
+                " SELECT %s, id, %s, %s, username, now(), '' FROM identity_user"
+                " WHERE username = %s RETURNING id",
+                uuid.uuid4(),
+                TEAM,
+                workspace.emulator.users[name],
+                name,
+            )
+        yield running
+
+
+def post(jit: Running, signed: Signed) -> Any:
+    return requests.post(
+        jit.url + signed.path, data=signed.body, headers=signed.headers, timeout=10
+    )
+
+
+class TestAClick:
+    def test_gives_the_privilege_and_another_gives_it_back(
+        self, jit: Running, workspace: Workspace
+    ) -> None:
+        ada, rita = workspace.human("ada"), workspace.human("rita")
+        asked = jit.rita.ask()
+        assert asked.status_code == 201, asked.text
+        request_id = asked.json()["id"]
+        message = until(ada.messages)[0]
+        assert "approve" in buttons_of(message["blocks"])
+
+        assert post(jit, ada.press("approve", message)).status_code == 200
+        approved = until(
+            lambda: jit.rita.request(request_id), lambda found: found["state"] == "APPROVED"
+        )
+        grant_id = approved["grant"]["id"]
+        jit.wait(grant_id, "ACTIVE")
+        with jit.log_in(jit.credential(grant_id)) as connection:
+            connection.execute("SELECT count(*) FROM orders")
+
+        shown = until(rita.message, lambda found: "done" in buttons_of(found["blocks"]))
+        assert "Active until" in text_of(shown["blocks"])
+        assert post(jit, rita.press("done", shown)).status_code == 200
+        ended = jit.wait(grant_id, "ENDED")
+        assert ended["end_reason"] == "returned"
+        for human in (ada, rita):
+            final = until(
+                lambda human=human: human.message(),
+                lambda found: "Ended returned" in text_of(found["blocks"]),
+            )
+            assert buttons_of(final["blocks"]) == ["open"]
+        thread = until(rita.thread, lambda found: any("has ended" in words for words in found))
+        assert any("ada approved your request" in words for words in thread)
+        said = jit.rows(
+            "SELECT channel, second_factor FROM approvals_decision d"
+            " JOIN approvals_step s ON s.id = d.step_id"
+            " JOIN approvals_chain c ON c.id = s.chain_id WHERE c.request_id = %s",
+            uuid.UUID(request_id),
+        )
+        assert said == [("slack", False)]
+        jit.everything_is_in_order()
