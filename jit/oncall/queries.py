@@ -9,6 +9,7 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +18,7 @@ from django.core.cache import cache
 from jit.identity import queries as identity
 from jit.identity.models import User
 from jit.kernel import clock
-from jit.oncall import looking
+from jit.oncall import looking, silence
 from jit.oncall.adapters import registry
 from jit.oncall.adapters.base import Contact, Incident, OnCallPerson
 
@@ -56,10 +57,12 @@ class Standing:
     checks: dict[str, str] = field(default_factory=dict)
 
 
-def on_call(names: Iterable[str] | None = None) -> dict[str, Answer]:
-    """Return what the systems say now of these services (of all, without `names`).
+def on_call(names: Iterable[str] | None = None, *, incidents: bool = True) -> dict[str, Answer]:
+    """Return what the systems say now of these services (of all, without `names`), with the
+    incidents that were acknowledged unless only the people are wanted.
 
-    Names that the settings don't have are left out. At most ONCALL_TIMEOUT seconds.
+    Names that the settings don't have are left out. At most ONCALL_TIMEOUT seconds; a system
+    that let us wait is not asked again for a moment.
     """
     try:
         services = registry.services()
@@ -67,27 +70,32 @@ def on_call(names: Iterable[str] | None = None) -> dict[str, Answer]:
         log.exception("the on-call settings can't be used: nobody counts as on call")
         return {}
     chosen = services if names is None else {n: services[n] for n in names if n in services}
-    if not chosen:
-        return {}
     questions: dict[tuple[str, str], Callable[[], tuple[Any, ...]]] = {}
     for name, service in chosen.items():
-        system, reference = service.system, service.reference
-        questions[name, "people"] = lambda s=system, r=reference: s.who_is_on_call(r)  # type: ignore[misc]
-        questions[name, "incidents"] = lambda s=system, r=reference: s.incidents_of(r)  # type: ignore[misc]
-    answers = looking.at_once(questions, seconds=settings.ONCALL_TIMEOUT)
+        if silence.lasts(service.system.url):
+            continue
+        questions[name, "people"] = partial(service.system.who_is_on_call, service.reference)
+        if incidents:
+            questions[name, "incidents"] = partial(service.system.incidents_of, service.reference)
+    answers = looking.at_once(questions, seconds=settings.ONCALL_TIMEOUT) if questions else {}
     now = clock.now()
-    found = {}
+    found: dict[str, Answer] = {}
+    slow: set[str] = set()
+    answered: set[str] = set()
     for name, service in chosen.items():
         people, why_not = _judged(name, answers.get((name, "people")))
-        incidents, why_none = _judged(name, answers.get((name, "incidents")))
+        taken, why_none = _judged(name, answers.get((name, "incidents"))) if incidents else ((), "")
+        (slow if silence.SLOW in {why_not, why_none} else answered).add(service.system.url)
         found[name] = Answer(
             name=name,
             system=service.system.name,
             people=people,
-            incidents=incidents,
+            incidents=taken,
             problem=why_not or why_none,
             asked_at=now,
         )
+    for address in {chosen[name].system.url for name, _ in questions} & slow - answered:
+        silence.note(address)
     return found
 
 
@@ -95,7 +103,7 @@ def _judged(name: str, answer: tuple[Any, ...] | Exception | None) -> tuple[tupl
     if isinstance(answer, tuple):
         return answer, ""
     extra = getattr(answer, "extra", {})
-    why = "did not answer in time" if answer is None else extra.get("why", type(answer).__name__)
+    why = silence.SLOW if answer is None else extra.get("why", type(answer).__name__)
     log.warning("on-call for %s could not be asked: %s", name, why)
     return (), str(why)
 
@@ -141,7 +149,7 @@ def people_on_call(name: str) -> list[str]:
     """Return the usernames of the active people who have the pager of `name` now; none where
     it is unknown or could not be asked. Being on call is a reason to be asked, never a yes.
     """
-    answer = on_call([name]).get(name)
+    answer = on_call([name], incidents=False).get(name)
     if answer is None:
         log.warning("an approver expression names oncall:%s, which nobody set up", name)
         return []

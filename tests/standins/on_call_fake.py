@@ -30,7 +30,8 @@ class Asked:
 @dataclass
 class FakeOnCall:
     """Who has the pager and who took the incident, as PagerDuty writes it. `fails` replaces
-    every answer: a status, a status with a body, a redirect, `silent` or `drip`.
+    every answer: a status, a status with a body, `silent`, `drip`, or after the
+    first bytes `stall` or `cut`.
     """
 
     url: str = ""
@@ -87,6 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif fails == "drip":
             self._drip()
+        elif fails in {"stall", "cut"}:
+            self._begin(then_wait=fails == "stall")
         elif isinstance(fails, int):
             self._send(fails, "{}")
         elif isinstance(fails, tuple):
@@ -109,6 +112,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _begin(self, *, then_wait: bool) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b'{"oncalls": [')
+        if then_wait:
+            self.state.let_go.wait(30)
+        self.close_connection = True
 
     def _drip(self) -> None:
         with contextlib.suppress(OSError):

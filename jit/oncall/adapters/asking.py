@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,12 +10,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from requests.models import PreparedRequest
 
 from jit.oncall.adapters.base import OnCallServiceNotFound, OnCallUnavailable
 
 CONNECT_SECONDS, READ_SECONDS, ALL_SECONDS = 2, 3, 4
 LARGEST = 1_000_000
+MOST_LEVELS = 1000
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What our reading of an answer raises for one of another shape."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 type Prove = Callable[[PreparedRequest], PreparedRequest]
@@ -66,9 +71,14 @@ def ask(
         ):
             _refuse(system, answer.status_code)
             content = _read(system, answer, give_up_at)
-    except requests.exceptions.Timeout:
+    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
         raise _unavailable(system, "did not answer in time") from None
-    except (requests.exceptions.RequestException, OSError, ValueError):
+    except (
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,  # what reading the body raises
+        OSError,
+        ValueError,
+    ):
         raise _unavailable(system, "can't be connected to") from None
     try:
         found = json.loads(content)
@@ -85,6 +95,35 @@ def listed(found: Mapping[str, Any], name: str) -> list[Any]:
     if not isinstance(items, list):
         raise TypeError("not a list")
     return items
+
+
+def word(value: object, *, longest: int = 254) -> str:
+    """Return a name or an address that can be looked up and stored: printable text, which
+    neither NUL nor half of a surrogate pair is. Raises TypeError or ValueError.
+    """
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    text = value.strip()
+    if len(text) > longest or not text.isprintable():
+        raise ValueError("not a name")
+    return text
+
+
+def moment(value: object) -> dt.datetime | None:
+    """Return a time in UTC, or None for null. Raises ValueError for one without its zone."""
+    if value is None:
+        return None
+    at = dt.datetime.fromisoformat(str(value))
+    if at.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return at.astimezone(dt.UTC)
+
+
+def level(value: object) -> int:
+    """Return an escalation level, 1 or more. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_LEVELS:
+        raise ValueError("not a level")
+    return value
 
 
 def nonsense(system: str) -> OnCallUnavailable:

@@ -62,6 +62,7 @@ class OnCallSystem(Protocol):
     """
 
     name: str
+    url: str
 
     def check(self, service: str) -> None:
         """Raise ValueError when `service` can't be read. Asks nobody."""

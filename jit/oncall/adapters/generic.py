@@ -7,7 +7,6 @@ v1.0.0), so that the one who answers knows who asks, when, and that nobody alter
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import json
 import re
 from typing import Any
@@ -83,7 +82,7 @@ class Http:
         now = clock.now()
         try:
             people = [_person(entry) for entry in asking.listed(found, "on_call")]
-        except (AttributeError, LookupError, TypeError, ValueError):
+        except asking.UNREADABLE:
             raise asking.nonsense(self.name) from None
         return tuple(
             person
@@ -96,29 +95,28 @@ class Http:
         try:
             return tuple(
                 Incident(
-                    key=str(entry["key"])[:40],
+                    key=asking.word(entry["key"], longest=40),
                     acknowledged_by=tuple(
                         _contact(who) for who in asking.listed(entry, "acknowledged_by")
                     ),
                 )
                 for entry in asking.listed(found, "incidents")
             )
-        except (AttributeError, LookupError, TypeError, ValueError):
+        except asking.UNREADABLE:
             raise asking.nonsense(self.name) from None
 
 
 def _contact(entry: dict[str, Any]) -> Contact:
-    username, email = entry.get("username") or "", entry.get("email") or ""
-    if not isinstance(username, str) or not isinstance(email, str) or not (username or email):
+    username = asking.word(entry.get("username") or "")
+    email = asking.word(entry.get("email") or "").lower()
+    if not username and not email:
         raise ValueError("nobody is named")
-    return Contact(username=username, email=email.strip().lower())
+    return Contact(username=username, email=email)
 
 
 def _person(entry: dict[str, Any]) -> OnCallPerson:
-    level = entry.get("level", 1)
-    if isinstance(level, bool) or not isinstance(level, int) or level < 1:
-        raise ValueError("not a level")
-    until = None if entry.get("until") is None else dt.datetime.fromisoformat(entry["until"])
-    if until is not None and until.tzinfo is None:
-        raise ValueError("a time without its zone")
-    return OnCallPerson(contact=_contact(entry), level=level, until=until)
+    return OnCallPerson(
+        contact=_contact(entry),
+        level=asking.level(entry.get("level", 1)),
+        until=asking.moment(entry.get("until")),
+    )

@@ -111,7 +111,7 @@ class PagerDuty:
                 # The schedule is null for somebody whom the policy names directly.
                 if entry[of] and entry[of]["id"] == parts["id"]
             ]
-        except (AttributeError, LookupError, TypeError, ValueError):
+        except asking.UNREADABLE:
             raise asking.nonsense(self.name) from None
         counted = parts["kind"] == "schedule"
         return tuple(
@@ -122,13 +122,14 @@ class PagerDuty:
         """Return the shift, or None for one that is not running: `start` and `end` are null
         for somebody who is on call all the time.
         """
-        start, until = _time(entry["start"]), _time(entry["end"])
+        start, until = asking.moment(entry["start"]), asking.moment(entry["end"])
         if (start and start > now) or (until and until <= now):
             return None
-        level = entry["escalation_level"]
-        if isinstance(level, bool) or not isinstance(level, int) or level < 1:
-            raise ValueError("not a level")
-        return OnCallPerson(contact=self._contact(entry["user"]), level=level, until=until)
+        return OnCallPerson(
+            contact=self._contact(entry["user"]),
+            level=asking.level(entry["escalation_level"]),
+            until=until,
+        )
 
     def incidents_of(self, service: str) -> tuple[Incident, ...]:
         wanted = self._parts(service).get("service")
@@ -144,7 +145,7 @@ class PagerDuty:
         try:
             return tuple(
                 Incident(
-                    key=str(incident["id"])[:40],
+                    key=asking.word(incident["id"], longest=40),
                     acknowledged_by=tuple(
                         self._contact(each["acknowledger"])
                         for each in incident["acknowledgements"]
@@ -154,20 +155,11 @@ class PagerDuty:
                 for incident in asking.listed(found, "incidents")
                 if incident["status"] == "acknowledged" and incident["service"]["id"] == wanted
             )
-        except (AttributeError, LookupError, TypeError, ValueError):
+        except asking.UNREADABLE:
             raise asking.nonsense(self.name) from None
 
     def _contact(self, user: Mapping[str, Any]) -> Contact:
         bound = self._people.get(user["id"])
         if bound:
             return Contact(username=bound)
-        return Contact(email=str(user.get("email") or "").strip().lower())
-
-
-def _time(value: object) -> dt.datetime | None:
-    if value is None:
-        return None
-    at = dt.datetime.fromisoformat(str(value))
-    if at.tzinfo is None:
-        raise ValueError("a time without its zone")
-    return at
+        return Contact(email=asking.word(user.get("email") or "").lower())

@@ -10,7 +10,7 @@ from django.core.cache import cache
 from jit.identity import operations as identity
 from jit.identity.models import User
 from jit.kernel import clock
-from jit.oncall import queries
+from jit.oncall import queries, silence
 from tests.standins.on_call_fake import FakeOnCall
 from tests.support import people
 
@@ -90,6 +90,33 @@ class TestPeopleOnCall:
         connected.puts_on_call("ada@example.com")
         connected.fails = "silent"
         assert queries.people_on_call("payments") == []
+
+    def test_who_let_us_wait_is_left_alone_for_a_moment(
+        self, connected: FakeOnCall, ada: User, settings: Any
+    ) -> None:
+        """A chain may name several pagers: not each may cost all the time there is."""
+        settings.ONCALL_TIMEOUT = 0.3
+        connected.puts_on_call("ada@example.com")
+        connected.fails = "silent"
+        assert queries.people_on_call("payments") == []
+        connected.fails = None
+        asked = len(connected.asked)
+        assert queries.people_on_call("payments") == []
+        assert not queries.standing(ada, now=clock.now()).known
+        assert len(connected.asked) == asked
+        silence.forget()
+        assert queries.people_on_call("payments") == ["ada"]
+
+    def test_who_refused_at_once_is_asked_again(self, connected: FakeOnCall, ada: User) -> None:
+        connected.puts_on_call("ada@example.com")
+        connected.fails = 500
+        assert queries.people_on_call("payments") == []
+        connected.fails = None
+        assert queries.people_on_call("payments") == ["ada"]
+
+    def test_are_looked_for_without_the_incidents(self, connected: FakeOnCall, ada: User) -> None:
+        queries.people_on_call("payments")
+        assert [asked.path for asked in connected.asked] == ["/oncalls"]
 
 
 class TestStanding:

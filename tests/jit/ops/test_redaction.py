@@ -59,8 +59,11 @@ class TestRedactor:
 class TestKnownSecrets:
     def test_are_those_of_the_settings(self, settings) -> None:
         settings.TICKET_SYSTEMS = {"jira": {"token": "jira-throw-away"}}
+        settings.ONCALL_SYSTEMS = {"a": {"token": "pager-token"}, "b": {"secret": "whsec_pager"}}
+        settings.ONCALL_WEBHOOK_SECRETS = ["subscription-secret"]
         found = known_secrets()
         assert {settings.SECRET_KEY, settings.SEALING_KEY.hex(), "jira-throw-away"} <= found
+        assert {"pager-token", "whsec_pager", "subscription-secret"} <= found
 
     def test_short_ones_would_mask_common_words(self, settings) -> None:
         settings.TICKET_SYSTEMS = {"jira": {"token": "the"}}

@@ -183,9 +183,9 @@ class TestFacts:
         depth = len(connection.savepoint_ids)
         ask = on_call.on_call
 
-        def watched(*args: Any) -> Any:
+        def watched(*args: Any, **more: Any) -> Any:
             assert len(connection.savepoint_ids) == depth, "asked while rows may be locked"
-            return ask(*args)
+            return ask(*args, **more)
 
         monkeypatch.setattr(on_call, "on_call", watched)
         pager.puts_on_call("ada@example.com")

@@ -204,7 +204,11 @@ class TestWhoIsOnCall:
             {"escalation_level": 0},
             {"end": "tomorrow"},
             {"end": "2100-01-01T00:00:00"},
+            {"end": "9999-12-31T23:59:59-10:00"},
             {"user": None},
+            {"user": {"id": "PBO0001", "email": "\ud800@example.com"}},
+            {"user": {"id": "PBO0001", "email": "bo\0@example.com"}},
+            {"user": {"id": ["PBO0001"], "email": "bo@example.com"}},
         ],
     )
     def test_takes_a_shift_it_cannot_read_for_silence(
@@ -220,11 +224,17 @@ class TestWhoIsOnCall:
         with pytest.raises(OnCallServiceNotFound, match="JIT_ONCALL_SERVICES"):
             pagerduty(fake.url).who_is_on_call(BOTH)
 
+    def test_an_answer_cut_short_is_none(self, fake: FakeOnCall) -> None:
+        fake.fails = "cut"
+        with pytest.raises(OnCallUnavailable):
+            pagerduty(fake.url).who_is_on_call(BOTH)
+
+    @pytest.mark.parametrize("how", ["silent", "stall"])
     def test_waits_for_nobody_for_long(
-        self, fake: FakeOnCall, monkeypatch: pytest.MonkeyPatch
+        self, how: str, fake: FakeOnCall, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(asking, "READ_SECONDS", 0.2)
-        fake.fails = "silent"
+        fake.fails = how
         with pytest.raises(OnCallUnavailable, match="in time"):
             pagerduty(fake.url).who_is_on_call(BOTH)
 
