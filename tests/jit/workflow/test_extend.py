@@ -9,7 +9,7 @@ from jit.elevation import operations as elevation
 from jit.elevation import provisioning, queries
 from jit.elevation.models import ElevationRequest, Grant
 from jit.kernel import clock
-from jit.kernel.errors import InvalidInput
+from jit.kernel.errors import Conflict, InvalidInput
 from jit.workflow import extend, lapse, revoke, submit
 from tests.support.world import READER, WRITER, World
 
@@ -116,7 +116,7 @@ class TestGrant:
     def test_ends_at_moves_with_no_other_verb(self, world: World) -> None:
         grant = world.grant()
         request = world.ask(extends=grant.pk)
-        with pytest.raises(elevation.Conflict, match="approved extension"):
+        with pytest.raises(Conflict, match="approved extension"):
             elevation.extend_grant(
                 grant=grant,
                 request=request,
