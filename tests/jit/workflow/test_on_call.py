@@ -148,8 +148,18 @@ class TestFacts:
         pager.puts_on_call("rita@example.com")
         pager.acknowledges("rita@example.com")
         pager.fails = fails
-        request = world.ask()
-        assert request.state == "PENDING"
+        answer = world.api("rita").post(
+            "requests/",
+            {
+                "role": WRITER,
+                "ticket": world.tickets["sev2"],
+                "justification": "The checkout times out.",
+                "duration_seconds": 600,
+            },
+        )
+        assert answer.status_code == 201, answer.content
+        assert answer.json()["state"] == "PENDING"
+        request = ElevationRequest.objects.get(pk=answer.json()["id"])
         assert request.ruling["rule"] == "others"
         assert request.approvers == ["group:payments-leads"]
         facts = request.ruling["facts"]["user"]
