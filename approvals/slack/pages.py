@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_POST
 
 from approvals.slack import config, delivery, links, manifest, setup
-from jit.identity import step_up
+from jit.identity import permissions, step_up
 from jit.identity.authentication import actor_of
 from jit.identity.permissions import Permission
 from jit.kernel import clock
@@ -103,6 +103,7 @@ def _link_page(
         "code": code,
         "minutes": int(links.CODE_LIFE.total_seconds() // 60),
         "wants_otp": at is None or now - at >= FRESH,
+        "may_set_up": permissions.has(request.user, Permission.OPERATIONS_READ),
         "problem": refusal,
     }
     status = refusal.status if refusal else 200

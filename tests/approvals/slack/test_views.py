@@ -174,3 +174,41 @@ class TestEvents:
         slack.send(slack.human("ada").press("approve", message))
         assert slack.state(request) == "PENDING"
         assert slack.outcome() == "SlackAccountDeleted"
+
+
+class TestHint:
+    def test_sends_one_task_and_holds_no_database_connection(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The thread that sends it lives on: a connection it opened would never go back."""
+        import threading
+
+        from django.db import connections
+
+        from approvals.slack import payloads
+        from jit.celery import app
+
+        sent: list[str] = []
+        held: list[bool] = []
+        monkeypatch.setattr(app, "send_task", lambda name, **_more: sent.append(name))
+
+        def work() -> None:
+            payloads.hint()
+            held.append(connections["default"].connection is not None)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(10)
+        assert sent == ["approvals.slack.act_due"]
+        assert held == [False]
+
+    def test_act_due_hands_out_what_waits(self, slack: SlackWorld) -> None:
+        from approvals.slack import payloads, tasks
+
+        slack.ask()
+        slack.post(slack.human("ada").press("approve"))
+        assert len(payloads.due()) == 1
+        tasks.act_due()
+        slack.settle()
+        assert payloads.due() == []
+        assert Decision.objects.count() == 1
