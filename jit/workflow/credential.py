@@ -61,6 +61,8 @@ def show(*, grant_id: UUID, user: User, actor: Actor) -> dict[str, Any]:
         issued = provisioning.provision(grant=grant, now=now)
     except ConnectorError as failure:
         elevation.drop_lease(grant=grant)
+        grant.refresh_from_db(fields=["state", "ends_at"])
+        _check(grant, user, db.now())  # a target refuses what was taken back meanwhile
         raise TargetUnavailable(
             f"{grant.target.slug} did not set a new password: {failure}. Try again."
         ) from failure

@@ -37,8 +37,11 @@ def extend(*, request_id: UUID) -> None:
         elevation.drop_lease(grant=grant, error=str(failure))
         return
     with transaction.atomic():
+        request = queries.lock_request(request_id)  # before the grant, as everywhere
         fresh = queries.lock_grant(grant.pk)
         elevation.drop_lease(grant=grant)
+        if request.extension_applied_at is not None:
+            return  # our lease ran out, and another worker did it
         if fresh.state == GrantState.ACTIVE:
             elevation.extend_grant(
                 grant=fresh, request=request, ends_at=ends_at, actor=CLOCK, now=db.now()

@@ -268,9 +268,11 @@ def take_lease(*, grant: Grant, until: dt.datetime) -> None:
 
 
 def drop_lease(*, grant: Grant, error: str = "") -> None:
-    """Let others at the grant again; `error` is why the call failed, if it did."""
+    """Let others at the grant again; `error` is why the call failed, if it did. A lease that
+    ran out and is somebody else's by now is left alone.
+    """
     told = {"last_error": error[:1000]} if error else {}
-    Grant.objects.filter(pk=grant.pk).update(lease_until=None, **told)
+    Grant.objects.filter(pk=grant.pk, generation=grant.generation).update(lease_until=None, **told)
 
 
 def note_lost(*, grant: Grant, actor: Actor, now: dt.datetime) -> None:
