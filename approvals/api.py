@@ -12,7 +12,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from approvals import operations, queries
+from approvals import delegation_api, operations, queries
 from approvals.states import Verdict
 from jit.api import pagination, representations, shapes
 from jit.api.views import Resource, actor, parse, person
@@ -108,4 +108,5 @@ def _second_factor(
 urlpatterns = [
     path("inbox/", Inbox.as_view(), name="api-inbox"),
     path("requests/<uuid:request_id>/decisions/", Decisions.as_view(), name="api-decisions"),
+    *delegation_api.urlpatterns,
 ]

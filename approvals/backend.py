@@ -6,7 +6,8 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from approvals import operations, queries
+from approvals import delegation_queries, escalation, operations, queries
+from approvals.delegation_queries import Eligible
 from jit.catalog.models import Role
 from jit.elevation.models import ElevationRequest
 from jit.identity.models import User
@@ -31,17 +32,31 @@ class Approvals:
         ticket_assignee: str | None,
         same_person_may_repeat: bool,
     ) -> Resolution:
-        resolved = [
-            self.expand(
-                any_of=spec.any_of, requester=requester, role=role, ticket_assignee=ticket_assignee
+        def expanded(any_of: Sequence[str]) -> list[str]:
+            return self.expand(
+                any_of=any_of, requester=requester, role=role, ticket_assignee=ticket_assignee
             )
-            for spec in chain
-        ]
+
+        resolved = [expanded(spec.any_of) for spec in chain]
+        fallback = [expanded(spec.fallback) for spec in chain]
+        found = delegation_queries.eligible(
+            e for many in (resolved, fallback) for s in many for e in s
+        )
+        others = [one for one in found if one.user.person_id != requester.person_id]
+        # A stand-in is asked too, but lends a voice that exists already: nobody is added.
+        people = [_people(others, who) for who in resolved]
+        for place, spec in enumerate(chain):
+            if len(people[place]) < spec.quorum and fallback[place]:
+                resolved[place] = list(dict.fromkeys([*resolved[place], *fallback[place]]))
+                people[place] = _people(others, resolved[place])
         asked = [
-            [user for user in users if user.person_id != requester.person_id]
-            for users in queries.people_of_each(resolved)
+            [
+                one.user
+                for one in others
+                if one.may_answer(set(who), requester=requester.person_id, spoken=set())
+            ]
+            for who in resolved
         ]
-        people = [{user.person_id for user in users} for users in asked]
         for position, (spec, who) in enumerate(zip(chain, people, strict=True), start=1):
             if len(who) < spec.quorum:
                 raise NobodyCanApprove(
@@ -55,7 +70,12 @@ class Approvals:
                 "Nobody can approve this: the same few people stand in several steps, and one "
                 f"person counts once. Ask the owner of {role.slug} ({role.owner_group.slug})."
             )
-        return Resolution(approvers=resolved, people=asked)
+        return Resolution(
+            approvers=resolved,
+            people=asked,
+            escalate_to=[expanded(spec.escalate_to) for spec in chain],
+            fallback=fallback,
+        )
 
     def expand(
         self, *, any_of: Sequence[str], requester: User, role: Role, ticket_assignee: str | None
@@ -105,7 +125,18 @@ class Approvals:
         return queries.describe(requests)
 
     def candidates(self, *, expressions: Sequence[str]) -> list[User]:
-        return list(queries.people_of(expressions))
+        return queries.people_of(expressions)
+
+    def lent_to(self, user: User) -> list[str]:
+        mandates = delegation_queries.mandates_of(user)
+        return sorted({expression for one in mandates for expression in one.expressions})
+
+    def watch(self) -> int:
+        return escalation.watch()
+
+
+def _people(found: Sequence[Eligible], resolved: Sequence[str]) -> set[UUID]:
+    return {one.user.person_id for one in found if one.own & set(resolved)}
 
 
 def _distinct_people(people: Sequence[set[UUID]], quorums: Sequence[int]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from approvals.slack import models as slack  # noqa: F401 -- Django finds an app's tables here
 from approvals.states import ChainState, StepState, Verdict
@@ -41,7 +41,8 @@ class Chain(models.Model):
 class Step(models.Model):
     """One rung. `any_of` lists approver expressions (`group:payments-leads`, `user:olga`,
     `role-owner`); `resolved` is the same with the relative ones replaced by `user:…` or
-    `group:…`; `quorum` is how many persons must approve.
+    `group:…`; `quorum` is how many persons must approve. `escalate_to` and `fallback` are resolved
+    alike; `look_at` is when the clock looks at the open step again.
     """
 
     id = Uuid7Field()
@@ -55,6 +56,15 @@ class Step(models.Model):
     opened_at = models.DateTimeField(null=True, blank=True)
     lapses_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+    escalate_to = models.JSONField(default=list, blank=True)
+    escalate_after_seconds = models.PositiveIntegerField(null=True, blank=True)
+    fallback = models.JSONField(default=list, blank=True)
+    escalate_at = models.DateTimeField(null=True, blank=True)
+    escalated_at = models.DateTimeField(null=True, blank=True)
+    escalated_to = models.JSONField(default=list, blank=True)
+    remind_at = models.DateTimeField(null=True, blank=True)
+    nobody_left_at = models.DateTimeField(null=True, blank=True)
+    look_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["chain", "position"]
@@ -71,7 +81,12 @@ class Step(models.Model):
             ),
             models.CheckConstraint(condition=Q(quorum__gte=1), name="step_quorum_positive"),
         ]
-        indexes = [GinIndex(fields=["resolved"], name="step_by_approver")]
+        indexes = [
+            GinIndex(fields=["resolved"], name="step_by_approver"),
+            models.Index(
+                fields=["look_at"], condition=Q(state=StepState.OPEN.value), name="step_to_look_at"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"step {self.position} of {self.chain_id}"
@@ -81,7 +96,9 @@ class Step(models.Model):
 
 
 class Decision(models.Model):
-    """One approver's word on one step. `person` is who stands behind the account."""
+    """One approver's word on one step. `person` is who stands behind the account;
+    `on_behalf_of` is the delegator whose voice it is, where it isn't the approver's own.
+    """
 
     id = Uuid7Field()
     step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="decisions")
@@ -89,6 +106,10 @@ class Decision(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions"
     )
     person = models.UUIDField()
+    on_behalf_of = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    on_behalf_of_person = models.UUIDField(null=True, blank=True)
     verdict = models.CharField(max_length=10)
     channel = models.CharField(max_length=10)
     comment = models.CharField(max_length=4000, blank=True)
@@ -100,6 +121,14 @@ class Decision(models.Model):
         ordering = ["decided_at", "id"]
         constraints = [
             models.UniqueConstraint(fields=["step", "person"], name="one_voice_per_person"),
+            models.UniqueConstraint(
+                fields=["step", "on_behalf_of_person"], name="one_voice_per_delegator"
+            ),
+            models.CheckConstraint(
+                condition=Q(on_behalf_of__isnull=True, on_behalf_of_person__isnull=True)
+                | Q(on_behalf_of__isnull=False, on_behalf_of_person__isnull=False),
+                name="behalf_has_a_person",
+            ),
             models.CheckConstraint(
                 condition=Q(verdict__in=[verdict.value for verdict in Verdict]),
                 name="verdict_known",
@@ -108,3 +137,37 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verdict} by {self.approver_id}"
+
+
+class Delegation(models.Model):
+    """A stand-in that an approver names for `[starts_at, ends_at)`, for all they may answer or
+    only for their `groups`. It ends by itself: the period is the state.
+    """
+
+    id = Uuid7Field()
+    delegator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="delegations_given"
+    )
+    delegate = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="delegations_had"
+    )
+    groups = models.JSONField(default=list, blank=True)
+    reason = models.CharField(max_length=400)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    created_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-starts_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(starts_at__lt=F("ends_at")), name="delegation_ends_after_it_starts"
+            ),
+            models.CheckConstraint(
+                condition=~Q(delegator=F("delegate")), name="delegation_to_somebody_else"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.delegate.username} for {self.delegator.username}"

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from approvals import queries, rules
+from approvals import delegation_queries, queries, rules
 from approvals.models import Chain, Decision, Step
 from approvals.states import CHAIN, STEP, ChainState, StepState, Verdict
 from jit.audit import operations as audit
@@ -64,8 +64,20 @@ def open_chain(
             resolved=list(who),
             quorum=spec.quorum,
             lapse_after_seconds=spec.lapse_after_seconds,
+            escalate_to=list(more),
+            escalate_after_seconds=spec.escalate_after_seconds,
+            fallback=list(fallback),
         )
-        for position, (spec, who) in enumerate(zip(chain, resolved.approvers, strict=True), start=1)
+        for position, (spec, who, more, fallback) in enumerate(
+            zip(
+                chain,
+                resolved.approvers,
+                resolved.escalate_to or [[]] * len(chain),
+                resolved.fallback or [[]] * len(chain),
+                strict=True,
+            ),
+            start=1,
+        )
     )
     for step in steps:
         audit.created(
@@ -83,17 +95,26 @@ def _open_step(
 ) -> list[User]:
     """Open the step and ask its people (looked up, unless they are known); return them."""
     lapses_at = now + dt.timedelta(seconds=step.lapse_after_seconds)
+    halfway = now + dt.timedelta(seconds=step.lapse_after_seconds / 2)
+    after = step.escalate_after_seconds
+    escalate_at = halfway if after is None else now + dt.timedelta(seconds=after)
     audit.transition(
         row=step,
         machine=STEP,
         verb="opened",
         actor=actor,
         now=now,
-        changes={"opened_at": now, "lapses_at": lapses_at},
+        changes={
+            "opened_at": now,
+            "lapses_at": lapses_at,
+            "remind_at": halfway,
+            "escalate_at": escalate_at if step.escalate_to else None,
+            "look_at": now,
+        },
         body={"position": step.position, "lapses_at": lapses_at.isoformat()},
     )
     if people is None:
-        people = list(queries.people_to_ask(step))
+        people = queries.people_to_ask(step)
     tell.asked(
         request=step.chain.request,
         position=step.position,
@@ -200,10 +221,15 @@ def _decide(
     voices = {step.position: list(step.decisions.all()) for step in steps}
     current = next((step for step in steps if step.state == StepState.OPEN), None)
     shown = next((step for step in steps if step.pk == step_id), None)
+    mandates = tuple(delegation_queries.mandates_of(approver))
     repeated = _said_before(
         spoken_in=steps if shown is None else [shown],
         current=current if shown is None and not chain.same_person_may_repeat else None,
         approver=approver,
+        asked_as={
+            *elevation.expressions_of(approver),
+            *(e for m in mandates for e in m.expressions),
+        },
         verdict=verdict,
     )
     if repeated is not None:
@@ -221,7 +247,7 @@ def _decide(
             "The requester may ask again."
         )
     current.chain = chain
-    rules.judge(
+    mandate = rules.judge(
         rules.Ask(
             approver_person=approver.person_id,
             approver_name=approver.username,
@@ -232,7 +258,13 @@ def _decide(
             position=current.position,
             resolved=tuple(current.resolved),
             voices=tuple(
-                rules.Voice(d.person, d.verdict, position, d.approver.username)
+                rules.Voice(
+                    d.person,
+                    d.verdict,
+                    position,
+                    d.approver.username,
+                    behalf_person=d.on_behalf_of_person,
+                )
                 for position, ds in voices.items()
                 for d in ds
             ),
@@ -241,6 +273,7 @@ def _decide(
             comment=comment,
             asked_seconds=request.granted_seconds,
             shorter_seconds=duration_seconds,
+            mandates=mandates,
         )
     )
     _check_strength(
@@ -255,6 +288,8 @@ def _decide(
         step=current,
         approver=approver,
         person=approver.person_id,
+        on_behalf_of_id=mandate.user_id if mandate else None,
+        on_behalf_of_person=mandate.person if mandate else None,
         verdict=verdict,
         channel=actor.channel,
         comment=comment,
@@ -276,6 +311,7 @@ def _decide(
             "comment": comment,
             "duration_seconds": duration_seconds,
             "second_factor": second_factor,
+            **({"on_behalf_of": mandate.name} if mandate else {}),
         },
         request_id=request.pk,
     )
@@ -296,7 +332,12 @@ def _decide(
 
 
 def _said_before(
-    *, spoken_in: Sequence[Step], current: Step | None, approver: User, verdict: Verdict
+    *,
+    spoken_in: Sequence[Step],
+    current: Step | None,
+    approver: User,
+    asked_as: set[str],
+    verdict: Verdict,
 ) -> Decision | None:
     """Return this person's own equal word in the latest of these steps that they spoke in: a
     double click or a replay changes nothing. Where `current` asks them anew, their earlier
@@ -309,7 +350,7 @@ def _said_before(
             asked_anew = (
                 current is not None
                 and current.pk != step.pk
-                and bool(set(elevation.expressions_of(approver)) & set(current.resolved))
+                and bool(asked_as & set(current.resolved))
             )
             return decision if decision.verdict == verdict and not asked_anew else None
     return None

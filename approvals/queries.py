@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 
+from approvals import delegation_queries
+from approvals.delegation_queries import Eligible
 from approvals.models import Decision, Step
 from approvals.states import StepState
 from jit.elevation import queries as elevation
@@ -18,74 +20,36 @@ from jit.identity.models import User
 from jit.workflow.ports import ChainView, DecisionView, StepView
 
 
-def _behind(expressions: Sequence[str]) -> Q:
-    split = [expression.partition(":") for expression in expressions]
-    names = [name for kind, _, name in split if kind == "user"]
-    slugs = [name for kind, _, name in split if kind == "group"]
-    return Q(username__in=names) | Q(memberships__group__slug__in=slugs)
-
-
-def people_of(expressions: Sequence[str]) -> QuerySet[User]:
-    """Return the active people behind resolved expressions (`user:…`, `group:…`)."""
-    people = User.objects.filter(is_active=True).filter(_behind(expressions))
-    return people.order_by("username").distinct()
+def people_of(expressions: Sequence[str]) -> list[User]:
+    """Return the active people behind resolved expressions, and who stands in for them."""
+    return people_of_each([expressions])[0]
 
 
 def people_of_each(steps: Sequence[Sequence[str]]) -> list[list[User]]:
-    """Return the active people behind the expressions of each step, by user name, in one
-    statement however many steps there are.
+    """Return the active people behind the expressions of each step and their stand-ins, by
+    user name, in one statement however many steps there are.
     """
-    wanted = sorted({expression for step in steps for expression in step})
-    rows = (
-        User.objects.filter(is_active=True)
-        .filter(_behind(wanted))
-        .annotate(slug=F("memberships__group__slug"))
-        .order_by("username")
-    )
-    found: dict[str, dict[UUID, User]] = {expression: {} for expression in wanted}
-    for user in rows if wanted else ():
-        for expression in (f"user:{user.username}", f"group:{user.slug}"):
-            if expression in found:
-                found[expression].setdefault(user.pk, user)
-    return [
-        sorted(
-            {pk: user for expression in step for pk, user in found[expression].items()}.values(),
-            key=lambda user: user.username,
-        )
-        for step in steps
-    ]
+    found = delegation_queries.eligible(e for step in steps for e in step)
+    return [[one.user for one in found if one.asked_by(set(step))] for step in steps]
 
 
-def people_to_ask(step: Step) -> QuerySet[User]:
-    """Return the active people whose word the step can count: not the requester, nor, unless
-    the chain lets people repeat themselves, who has spoken in it already.
+def people_to_ask(step: Step) -> list[User]:
+    """Return the active people whose word the step can count: not the requester, nor whose
+    voice was given in it (or, unless people may repeat themselves, in its chain) already.
     """
-    people = people_of(step.resolved).exclude(person_id=step.chain.request.requester.person_id)
+    found = delegation_queries.eligible(step.resolved)
+    spoken = spoken_in(step)
+    requester = step.chain.request.requester.person_id
+    return [one.user for one in found if one.may_answer(set(step.resolved), requester, spoken)]
+
+
+def spoken_in(step: Step) -> set[UUID]:
+    """Return the persons whose voice can't count in this step any more."""
+    rows = Decision.objects.filter(step__chain=step.chain_id)
     if step.chain.same_person_may_repeat:
-        return people
-    spoken = Decision.objects.filter(step__chain=step.chain_id).values("person")
-    return people.exclude(person_id__in=spoken)
-
-
-def names_behind(expressions: Iterable[str]) -> dict[str, list[tuple[str, UUID]]]:
-    """Return, for each resolved expression, the active (user name, person) behind it, in one
-    statement however many there are.
-    """
-    wanted = sorted(set(expressions))
-    found: dict[str, list[tuple[str, UUID]]] = {expression: [] for expression in wanted}
-    if not wanted:
-        return found
-    rows = (
-        User.objects.filter(is_active=True)
-        .filter(_behind(wanted))
-        .order_by("username")
-        .values_list("username", "person_id", "memberships__group__slug")
-    )
-    for username, person, slug in rows:
-        for expression in (f"user:{username}", f"group:{slug}"):
-            if expression in found and (username, person) not in found[expression]:
-                found[expression].append((username, person))
-    return found
+        rows = rows.filter(step=step)
+    pairs = rows.values_list("person", "on_behalf_of_person")
+    return {person for pair in pairs for person in pair if person is not None}
 
 
 def describe(requests: Iterable[ElevationRequest]) -> dict[UUID, ChainView]:
@@ -112,9 +76,13 @@ def describe(requests: Iterable[ElevationRequest]) -> dict[UUID, ChainView]:
             "decisions__duration_seconds",
             "decisions__decided_at",
             "decisions__approver__username",
+            "decisions__on_behalf_of__username",
+            "escalate_at",
+            "escalated_at",
+            "escalated_to",
         )
     )
-    names = names_behind(expression for row in rows for expression in row["resolved"])
+    people = delegation_queries.eligible(e for row in rows for e in row["resolved"])
     steps: dict[UUID, list[dict[str, Any]]] = {}
     states: dict[UUID, str] = {}
     for row in rows:
@@ -129,7 +97,7 @@ def describe(requests: Iterable[ElevationRequest]) -> dict[UUID, ChainView]:
         request_id: ChainView(
             state=states[request_id],
             steps=tuple(
-                _step_view(step, names, by_id[request_id].requester.person_id) for step in of_chain
+                _step_view(step, people, by_id[request_id].requester.person_id) for step in of_chain
             ),
         )
         for request_id, of_chain in steps.items()
@@ -144,51 +112,62 @@ def _decision_view(row: dict[str, Any]) -> DecisionView:
         comment=row["decisions__comment"],
         duration_seconds=row["decisions__duration_seconds"],
         decided_at=row["decisions__decided_at"],
+        on_behalf_of=row["decisions__on_behalf_of__username"] or "",
     )
 
 
-def _step_view(
-    row: dict[str, Any], names: dict[str, list[tuple[str, UUID]]], requester: UUID
-) -> StepView:
-    candidates = {
-        username
-        for expression in row["resolved"]
-        for username, person in names[expression]
-        if person != requester
-    }
+def _step_view(row: dict[str, Any], people: Sequence[Eligible], requester: UUID) -> StepView:
+    resolved = set(row["resolved"])
+    able = [one for one in people if one.may_answer(resolved, requester, set())]
     return StepView(
         id=row["id"],
         position=row["position"],
         state=row["state"],
         any_of=tuple(row["any_of"]),
         quorum=row["quorum"],
-        candidates=tuple(sorted(candidates)),
+        candidates=tuple(one.user.username for one in able),
+        stand_ins=tuple(
+            (one.user.username, mandate.name)
+            for one in able
+            if not one.own & resolved
+            for mandate in one.mandates
+            if mandate.expressions & resolved and mandate.person != requester
+        ),
         decisions=tuple(row["decisions"]),
         opened_at=row["opened_at"],
         lapses_at=row["lapses_at"],
+        escalate_at=row["escalate_at"],
+        escalated_at=row["escalated_at"],
+        escalated_to=tuple(row["escalated_to"]),
     )
 
 
 def inbox(user: User) -> QuerySet[ElevationRequest]:
     """Return what waits for this person's decision, oldest deadline first: the open step asks
-    them, it is not their own request, and they have not spoken in this chain.
+    them (or whom they stand in for), it is not their own request, and they have not spoken in
+    this chain, nor somebody for them.
     """
+    asked = _asks(elevation.expressions_of(user)) | delegation_queries.asked_instead(user)
     return (
         elevation.requests()
-        .filter(
-            state=RequestState.PENDING,
-            chain__steps__in=Step.objects.filter(
-                state=StepState.OPEN, resolved__has_any_keys=elevation.expressions_of(user)
-            ),
-        )
+        .filter(asked, state=RequestState.PENDING)
         .exclude(requester__person_id=user.person_id)
-        .exclude(
-            Q(chain__same_person_may_repeat=False)
-            & Q(chain__steps__decisions__person=user.person_id)
-        )
+        .exclude(_spoken(user.person_id))
         .order_by("lapses_at", "id")
-        .distinct()
     )
+
+
+def _asks(expressions: Sequence[str]) -> Q:
+    steps = Step.objects.filter(state=StepState.OPEN, resolved__has_any_keys=list(expressions))
+    return Q(pk__in=steps.values("chain__request_id"))
+
+
+def _spoken(person: UUID) -> Q:
+    """Match requests in which this person's voice can't count (again) in the open step."""
+    rows = Decision.objects.filter(Q(person=person) | Q(on_behalf_of_person=person)).filter(
+        Q(step__chain__same_person_may_repeat=False) | Q(step__state=StepState.OPEN)
+    )
+    return Q(pk__in=rows.values("step__chain__request_id"))
 
 
 def decision_seconds_since(since: dt.datetime) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -25,6 +26,10 @@ class AlreadyDecided(Conflict):
 
 class AlreadyCounted(NotAllowed):
     """The person's voice was counted in an earlier step; one person counts once in a chain."""
+
+
+class SpokenFor(AlreadyCounted):
+    """The voice was given already, by its owner or by somebody standing in for them."""
 
 
 class RequestLapsed(Conflict):
@@ -51,6 +56,17 @@ class Voice:
     verdict: str
     position: int
     name: str
+    behalf_person: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """A delegation at work: what the delegate may answer instead of its delegator."""
+
+    user_id: UUID
+    person: UUID
+    name: str
+    expressions: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +87,12 @@ class Ask:
     comment: str
     asked_seconds: int
     shorter_seconds: int | None
+    mandates: tuple[Mandate, ...] = ()
 
 
-def judge(ask: Ask) -> None:
-    """Raise the refusal that stands in the way of this decision, or return None.
+def judge(ask: Ask) -> Mandate | None:
+    """Raise the refusal that stands in the way of this decision, or return the mandate by
+    which the approver speaks for somebody else (None for their own voice).
 
     The order matters: four eyes first, then eligibility, then what was already said.
     """
@@ -85,23 +103,8 @@ def judge(ask: Ask) -> None:
         )
     if not ask.approver_active:
         raise NotAnApprover("This account is disabled; ask another approver to decide.")
-    if not ask.approver_expressions & set(ask.resolved):
-        raise NotAnApprover(
-            f"Step {ask.position} asks {describe(ask.resolved)}, and {ask.approver_name} is not "
-            "(or no longer) one of them."
-        )
-    for voice in ask.voices:
-        if voice.person != ask.approver_person:
-            continue
-        if voice.position == ask.position:
-            raise AlreadyDecided(
-                f"You have already said {voice.verdict} in this step; the first word stands."
-            )
-        if not ask.same_person_may_repeat:
-            raise AlreadyCounted(
-                f"You approved step {voice.position} of this chain, and one person counts once: "
-                f"step {ask.position} needs somebody else of {describe(ask.resolved)}."
-            )
+    mandate = _eligible(ask)
+    _refuse_second_voice(ask, mandate)
     if ask.verdict == "deny" and not ask.comment.strip():
         raise ReasonRequired(
             "Say in a sentence why you deny it; the requester will read it.",
@@ -115,11 +118,89 @@ def judge(ask: Ask) -> None:
             f"Approve for at most the {ask.asked_seconds} seconds asked for, and at least 10.",
             fields={"duration_seconds": [f"From 10 to {ask.asked_seconds}."]},
         )
+    return mandate
+
+
+def _eligible(ask: Ask) -> Mandate | None:
+    """Return None where the step asks the approver themselves, else the mandate it asks."""
+    asked = set(ask.resolved)
+    if ask.approver_expressions & asked:
+        return None
+    fitting = [one for one in ask.mandates if one.expressions & asked]
+    if not fitting:
+        raise NotAnApprover(
+            f"Step {ask.position} asks {describe(ask.resolved)}, and {ask.approver_name} is not "
+            "(or no longer) one of them, nor stands in for one now."
+        )
+    others = [one for one in fitting if one.person != ask.requester_person]
+    if not others:
+        raise SelfApproval(
+            f"{ask.requester_name} asked for this, so nobody can decide on it for "
+            f"{ask.requester_name}: another approver must."
+        )
+    spoken = set() if ask.same_person_may_repeat else speakers(ask.voices)
+    spoken |= speakers([voice for voice in ask.voices if voice.position == ask.position])
+    return next((one for one in others if one.person not in spoken), others[0])
+
+
+def _refuse_second_voice(ask: Ask, mandate: Mandate | None) -> None:
+    for voice in ask.voices:
+        here = voice.position == ask.position
+        if not here and ask.same_person_may_repeat:
+            continue
+        if voice.person == ask.approver_person:
+            if here:
+                raise AlreadyDecided(
+                    f"You have already said {voice.verdict} in this step; the first word stands."
+                )
+            raise AlreadyCounted(
+                f"You approved step {voice.position} of this chain, and one person counts once: "
+                f"step {ask.position} needs somebody else of {describe(ask.resolved)}."
+            )
+        if voice.behalf_person == ask.approver_person:
+            raise SpokenFor(
+                f"{voice.name} has said {voice.verdict} for you in step {voice.position}, and one "
+                f"person counts once: somebody else of {describe(ask.resolved)} must answer."
+            )
+        if mandate is not None and mandate.person in {voice.person, voice.behalf_person}:
+            raise SpokenFor(
+                f"The voice of {mandate.name}, for whom you stand in, was counted in step "
+                f"{voice.position} already: somebody else of {describe(ask.resolved)} must answer."
+            )
+
+
+def speakers(voices: Sequence[Voice]) -> set[UUID]:
+    """Return the persons whose voice was given: those who spoke and those spoken for."""
+    return {v.person for v in voices} | {v.behalf_person for v in voices if v.behalf_person}
 
 
 def met(*, approvals: Collection[UUID], quorum: int) -> bool:
     """Return whether enough distinct people have approved; more than enough is enough too."""
     return len(set(approvals)) >= quorum
+
+
+@dataclass(frozen=True, slots=True)
+class Lending:
+    """A delegation as an edge between two persons, for `[starts_at, ends_at)`."""
+
+    giver: UUID
+    taker: UUID
+    starts_at: dt.datetime
+    ends_at: dt.datetime
+
+
+def circle(new: Lending, others: Sequence[Lending]) -> bool:
+    """Return whether `new` closes a circle of delegations that are all at work at one instant."""
+    ways = [(new.taker, new.starts_at, new.ends_at, frozenset({new.taker}))]
+    while ways:
+        person, starts_at, ends_at, seen = ways.pop()
+        if person == new.giver:
+            return True
+        for one in others:
+            first, last = max(starts_at, one.starts_at), min(ends_at, one.ends_at)
+            if one.giver == person and one.taker not in seen and first < last:
+                ways.append((one.taker, first, last, seen | {one.taker}))
+    return False
 
 
 def describe(expressions: Sequence[str]) -> str:

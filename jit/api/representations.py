@@ -69,11 +69,16 @@ def _chain(chain: ChainView) -> list[dict[str, Any]]:
             "any_of": list(step.any_of),
             "quorum": step.quorum,
             "candidates": list(step.candidates),
+            "stand_ins": [{"username": one, "for": other} for one, other in step.stand_ins],
+            "escalate_at": time(step.escalate_at),
+            "escalated_at": time(step.escalated_at),
+            "escalated_to": list(step.escalated_to),
             "opened_at": time(step.opened_at),
             "lapses_at": time(step.lapses_at),
             "decisions": [
                 {
                     "approver": decision.approver,
+                    "on_behalf_of": decision.on_behalf_of,
                     "decision": decision.verdict,
                     "channel": decision.channel,
                     "comment": decision.comment,

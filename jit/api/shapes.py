@@ -164,11 +164,20 @@ class PreviewOut(RulingOut):
 
 class DecisionOut(Shape):
     approver = serializers.CharField()
+    on_behalf_of = serializers.CharField(allow_blank=True)
     decision = serializers.CharField()
     channel = serializers.CharField()
     comment = serializers.CharField(allow_blank=True)
     duration_seconds = serializers.IntegerField(allow_null=True)
     decided_at = serializers.DateTimeField()
+
+
+class StandInOut(Shape):
+    username = serializers.CharField()
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        # `for` is a word of Python, so it can't be declared above.
+        return {**super().get_fields(), "for": serializers.CharField()}
 
 
 class StepOut(Shape):
@@ -178,6 +187,10 @@ class StepOut(Shape):
     any_of = serializers.ListField(child=serializers.CharField())
     quorum = serializers.IntegerField()
     candidates = serializers.ListField(child=serializers.CharField())
+    stand_ins = StandInOut(many=True)
+    escalate_at = serializers.DateTimeField(allow_null=True)
+    escalated_at = serializers.DateTimeField(allow_null=True)
+    escalated_to = serializers.ListField(child=serializers.CharField())
     decisions = DecisionOut(many=True)
     opened_at = serializers.DateTimeField(allow_null=True)
     lapses_at = serializers.DateTimeField(allow_null=True)

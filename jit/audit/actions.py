@@ -40,6 +40,11 @@ class Action(StrEnum):
     STEP_APPROVED = "step.approved"
     STEP_DENIED = "step.denied"
     STEP_SKIPPED = "step.skipped"
+    STEP_ESCALATED = "step.escalated"
+    STEP_REMINDED = "step.reminded"
+    CHAIN_NOBODY_LEFT = "chain.nobody-left"
+    DELEGATION_CREATED = "delegation.created"
+    DELEGATION_REVOKED = "delegation.revoked"
     DECISION_MADE = "decision.made"
     DECISION_REFUSED = "decision.refused"
     # Break-glass and its review

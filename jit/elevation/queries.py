@@ -15,6 +15,7 @@ from jit.identity import permissions
 from jit.identity import queries as identity
 from jit.identity.models import User
 from jit.identity.permissions import Permission
+from jit.kernel import backends
 from jit.kernel.errors import NotFound
 
 
@@ -38,6 +39,11 @@ def expressions_of(user: User) -> list[str]:
     ]
 
 
+def _lent_to(user: User) -> list[str]:
+    lent: list[str] = backends.from_setting("APPROVALS_BACKEND").lent_to(user)
+    return lent
+
+
 def requests() -> QuerySet[ElevationRequest]:
     return ElevationRequest.objects.select_related(
         "requester", "role__target", "role__owner_group", "grant", "extends"
@@ -45,14 +51,14 @@ def requests() -> QuerySet[ElevationRequest]:
 
 
 def requests_visible_to(user: User) -> QuerySet[ElevationRequest]:
-    """Return the requests `user` may see: their own, those they may answer, those of roles
-    they own, and all for whoever may read all.
+    """Return the requests `user` may see: their own, those they may answer (for themselves or
+    for whom they stand in for now), those of roles they own, and all for whoever may read all.
     """
     if permissions.has(user, Permission.REQUEST_READ_ALL):
         return requests()
     return requests().filter(
         Q(requester=user)
-        | Q(approvers__has_any_keys=expressions_of(user))
+        | Q(approvers__has_any_keys=[*expressions_of(user), *_lent_to(user)])
         | Q(role__owner_group__slug__in=identity.groups_of(user))
     )
 

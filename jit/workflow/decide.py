@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from jit.elevation import operations as elevation
 from jit.elevation.models import ElevationRequest, Grant
@@ -50,3 +51,8 @@ def shorten(*, request: ElevationRequest, granted_seconds: int) -> None:
 def wait_longer(*, request: ElevationRequest, lapses_at: dt.datetime) -> None:
     """Give the next step its own time to answer."""
     elevation.set_lapse(request=request, lapses_at=lapses_at)
+
+
+def ask_also(*, request: ElevationRequest, approvers: Sequence[str]) -> None:
+    """Let the people to whom a step was escalated see the request and answer it."""
+    elevation.ask_also(request=request, approvers=approvers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, cast
 from uuid import UUID
 
@@ -18,7 +18,9 @@ from jit.policy.ruling import StepSpec
 
 @dataclass(frozen=True, slots=True)
 class DecisionView:
-    """One decision as people see it; `duration_seconds` where the approver made it shorter."""
+    """One decision as people see it; `duration_seconds` where the approver made it shorter,
+    `on_behalf_of` the user name of the delegator whose voice it is, or empty.
+    """
 
     approver: str
     verdict: str
@@ -26,12 +28,14 @@ class DecisionView:
     comment: str
     duration_seconds: int | None
     decided_at: dt.datetime
+    on_behalf_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StepView:
     """One rung as people see it. `candidates` are the user names that may answer now, the
-    requester not among them.
+    requester not among them; `stand_ins` are those of them who answer by a delegation, each
+    with the delegator's name. `escalated_to` are the expressions that escalation added.
     """
 
     id: UUID
@@ -43,16 +47,22 @@ class StepView:
     decisions: tuple[DecisionView, ...]
     opened_at: dt.datetime | None
     lapses_at: dt.datetime | None
+    stand_ins: tuple[tuple[str, str], ...] = ()
+    escalate_at: dt.datetime | None = None
+    escalated_at: dt.datetime | None = None
+    escalated_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """Whom each step of a chain asks: as resolved expressions, and the active people behind
-    them now, the requester not among them.
+    them now, the requester not among them; and whom it asks when that does not help.
     """
 
     approvers: list[list[str]]
     people: list[list[User]]
+    escalate_to: list[list[str]] = field(default_factory=list)
+    fallback: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +117,15 @@ class ApprovalsPort(Protocol):
         """
 
     def candidates(self, *, expressions: Sequence[str]) -> list[User]:
-        """Return the active people behind resolved expressions."""
+        """Return the active people behind resolved expressions, and their stand-ins."""
+
+    def lent_to(self, user: User) -> list[str]:
+        """Return the resolved expressions that `user` may answer now for somebody else."""
+
+    def watch(self) -> int:
+        """Remind, escalate, and ring where nobody is left to answer; return how many open
+        steps were looked at. Never approves. Several workers may call it at once.
+        """
 
 
 class SessionsPort(Protocol):

@@ -15,6 +15,7 @@ from jit.workflow import (
     break_glass,
     lapse,
     leave,
+    ports,
     tell,
 )
 from jit.workflow import (
@@ -43,6 +44,7 @@ def sweep() -> None:
     for grant_id in activation.due(now):
         activate.apply_async(args=(str(grant_id),), expires=20)
     lapse.lapse_due()
+    ports.approvals().watch()
     leave.sweep()
     for request_id in queries.extensions_due():
         extend.apply_async(args=(str(request_id),), expires=20)

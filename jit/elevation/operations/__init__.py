@@ -24,6 +24,7 @@ from jit.elevation.operations.orphans import (
 )
 from jit.elevation.operations.requests import (
     approve_request,
+    ask_also,
     attach_ticket,
     close_request,
     create_request,
@@ -39,6 +40,7 @@ from jit.elevation.operations.reviews import (
 __all__ = [
     "GrantNotActive",
     "approve_request",
+    "ask_also",
     "attach_ticket",
     "begin_activation",
     "begin_revocation",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jit.audit import operations as audit
@@ -120,6 +120,15 @@ def shorten_request(*, request: ElevationRequest, granted_seconds: int) -> None:
         granted_seconds=granted_seconds
     )
     request.granted_seconds = granted_seconds
+
+
+def ask_also(*, request: ElevationRequest, approvers: Sequence[str]) -> None:
+    """Let more people see and answer the request; the step's escalation is the event."""
+    more = list(dict.fromkeys([*request.approvers, *approvers]))
+    ElevationRequest.objects.filter(pk=request.pk, state=RequestState.PENDING).update(
+        approvers=more
+    )
+    request.approvers = more
 
 
 def set_lapse(*, request: ElevationRequest, lapses_at: dt.datetime) -> None:

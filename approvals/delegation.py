@@ -1,0 +1,149 @@
+"""Writes to delegations: name a stand-in for a period, and take that back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from approvals import delegation_queries as queries
+from approvals import rules
+from approvals.models import Delegation
+from jit.audit import operations as audit
+from jit.identity import queries as identity
+from jit.identity.models import User
+from jit.kernel import db
+from jit.kernel.actor import Actor
+from jit.kernel.errors import DomainError, NotAllowed
+
+LONGEST = dt.timedelta(days=92)
+LONGEST_REASON = 400
+
+
+class DelegationToOneself(DomainError):
+    """A stand-in is somebody else: another person, not another account."""
+
+
+class DelegationRoundInACircle(DomainError):
+    """Voices that are passed round would come back to whom they belong."""
+
+
+class DelegationIncomplete(DomainError):
+    """A delegation needs a person, a period and a reason."""
+
+
+class DelegationNotYours(NotAllowed):
+    """Only who made a delegation revokes it."""
+
+
+def delegate(
+    *,
+    delegator: User,
+    delegate: User,
+    starts_at: dt.datetime,
+    ends_at: dt.datetime,
+    reason: str,
+    groups: Sequence[str] = (),
+    actor: Actor,
+    now: dt.datetime,
+) -> Delegation:
+    """Let `delegate` answer for `delegator` in `[starts_at, ends_at)`: for everything, or for
+    the named groups of the delegator only.
+
+    Raises DelegationIncomplete, DelegationToOneself and DelegationRoundInACircle.
+    """
+    _check(delegator, delegate, starts_at, ends_at, reason, groups, now)
+    with transaction.atomic():
+        # Two halves of a circle made at one instant would not see each other.
+        db.lock_until_commit("approvals.delegations")
+        others = queries.overlapping(starts_at, ends_at)
+        circle = rules.circle(
+            rules.Lending(delegator.person_id, delegate.person_id, starts_at, ends_at),
+            [
+                rules.Lending(
+                    one.delegator.person_id, one.delegate.person_id, one.starts_at, one.ends_at
+                )
+                for one in others
+            ],
+        )
+        if circle:
+            raise DelegationRoundInACircle(
+                f"{delegate.username} has delegated in that time, and it leads back to you: "
+                "choose somebody else, or another period."
+            )
+        row = Delegation(
+            delegator=delegator,
+            delegate=delegate,
+            groups=sorted(set(groups)),
+            reason=reason.strip(),
+            starts_at=starts_at,
+            ends_at=ends_at,
+            created_at=now,
+        )
+        row.save(force_insert=True)
+        _record("delegation.created", row, actor=actor, now=now)
+    return row
+
+
+def _check(
+    delegator: User,
+    delegate: User,
+    starts_at: dt.datetime,
+    ends_at: dt.datetime,
+    reason: str,
+    groups: Sequence[str],
+    now: dt.datetime,
+) -> None:
+    if delegator.person_id == delegate.person_id:
+        raise DelegationToOneself(
+            "Name somebody else: a stand-in is another person, not another account of yours.",
+            fields={"delegate": ["That is you."]},
+        )
+    foreign = sorted(set(groups) - identity.groups_of(delegator))
+    wrong = {
+        "delegate": "" if delegate.is_active else "This account is disabled.",
+        "reason": ""
+        if 0 < len(reason.strip()) <= LONGEST_REASON and "\0" not in reason
+        else f"Say in a sentence why, in at most {LONGEST_REASON} characters.",
+        "ends_at": ""
+        if max(starts_at, now) < ends_at <= starts_at + LONGEST
+        else f"After its start, in the future, and at most {LONGEST.days} days later.",
+        "groups": f"You are not in {' or '.join(foreign)}." if foreign else "",
+    }
+    fields = {name: [message] for name, message in wrong.items() if message}
+    if fields:
+        raise DelegationIncomplete(
+            "Some fields need another look: " + ", ".join(fields) + ".", fields=fields
+        )
+
+
+def revoke(*, delegation: Delegation, user: User, actor: Actor, now: dt.datetime) -> Delegation:
+    """End the delegation now; what was decided by it stands. Repeating it changes nothing."""
+    if delegation.delegator_id != user.pk:
+        raise DelegationNotYours("Only who made a delegation revokes it.")
+    with transaction.atomic():
+        moved = Delegation.objects.filter(pk=delegation.pk, revoked_at__isnull=True).update(
+            revoked_at=now
+        )
+        if moved:
+            _record("delegation.revoked", delegation, actor=actor, now=now)
+    delegation.refresh_from_db()
+    return delegation
+
+
+def _record(action: str, row: Delegation, *, actor: Actor, now: dt.datetime) -> None:
+    audit.record(
+        action=action,
+        actor=actor,
+        now=now,
+        subject=audit.Subject(type="delegation", id=str(row.pk), label=str(row)),
+        body={
+            "delegator": row.delegator.username,
+            "delegate": row.delegate.username,
+            "starts_at": row.starts_at.isoformat(),
+            "ends_at": row.ends_at.isoformat(),
+            "groups": row.groups,
+            "reason": row.reason,
+        },
+    )

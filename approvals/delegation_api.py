@@ -1,0 +1,113 @@
+"""Delegations in version 1 of the REST interface: name a stand-in, list, revoke."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from approvals import delegation
+from approvals import delegation_queries as queries
+from approvals.models import Delegation
+from jit.api import pagination, shapes
+from jit.api.views import Resource, actor, parse, person
+from jit.identity import queries as identity
+from jit.identity.permissions import Permission, Scope
+from jit.kernel import clock
+
+
+class DelegationIn(shapes.Shape):
+    delegate = shapes.PlainText(max_length=150)
+    starts_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    ends_at = serializers.DateTimeField()
+    reason = shapes.PlainText(max_length=delegation.LONGEST_REASON)
+    groups = serializers.ListField(
+        child=shapes.PlainText(max_length=150), required=False, default=list, max_length=100
+    )
+
+
+class DelegationOut(shapes.Shape):
+    id = serializers.UUIDField()
+    delegator = serializers.CharField()
+    delegate = serializers.CharField()
+    groups = serializers.ListField(child=serializers.CharField())
+    reason = serializers.CharField()
+    starts_at = serializers.DateTimeField()
+    ends_at = serializers.DateTimeField()
+    revoked_at = serializers.DateTimeField(allow_null=True)
+
+
+def shown(row: Delegation) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "delegator": row.delegator.username,
+        "delegate": row.delegate.username,
+        "groups": row.groups,
+        "reason": row.reason,
+        "starts_at": row.starts_at,
+        "ends_at": row.ends_at,
+        "revoked_at": row.revoked_at,
+    }
+
+
+class Delegations(Resource):
+    """The delegations that the caller made or has."""
+
+    scopes = {"GET": Scope.READ, "POST": Scope.DECIDE}
+    needs = {"POST": Permission.REQUEST_DECIDE}
+
+    @extend_schema(
+        operation_id="delegations_list",
+        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", str)],
+        responses=shapes.page_of(DelegationOut),
+    )
+    def get(self, request: Request) -> Response:
+        page = pagination.newest_first(
+            queries.of(person(request)),
+            cursor=request.query_params.get("cursor"),
+            limit=request.query_params.get("limit"),
+        )
+        return Response({"items": [shown(row) for row in page.items], "next": page.next})
+
+    @extend_schema(request=DelegationIn, responses={201: DelegationOut, 422: shapes.ProblemOut})
+    def post(self, request: Request) -> Response:
+        checked, now = parse(DelegationIn, request), clock.now()
+        row = delegation.delegate(
+            delegator=person(request),
+            delegate=identity.find_visible(person(request), checked["delegate"]),
+            starts_at=checked["starts_at"] or now,
+            ends_at=checked["ends_at"],
+            reason=checked["reason"],
+            groups=checked["groups"],
+            actor=actor(request),
+            now=now,
+        )
+        return Response(shown(row), status=status.HTTP_201_CREATED)
+
+
+class OneDelegation(Resource):
+    """End a delegation that the caller made; what was decided by it stands."""
+
+    scopes = {"DELETE": Scope.DECIDE}
+
+    @extend_schema(responses={200: DelegationOut, 404: shapes.ProblemOut})
+    def delete(self, request: Request, delegation_id: UUID) -> Response:
+        user = person(request)
+        row = delegation.revoke(
+            delegation=queries.made_by(user, delegation_id),
+            user=user,
+            actor=actor(request),
+            now=clock.now(),
+        )
+        return Response(shown(row))
+
+
+urlpatterns = [
+    path("delegations/", Delegations.as_view(), name="api-delegations"),
+    path("delegations/<uuid:delegation_id>/", OneDelegation.as_view(), name="api-delegation"),
+]

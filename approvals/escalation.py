@@ -1,0 +1,179 @@
+"""What the clock does to open steps: remind, escalate, and ring when nobody is left.
+
+None of it is a word in the chain: a step is met by people only.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import transaction
+
+from approvals import delegation_queries, queries, rules
+from approvals.delegation_queries import Eligible
+from approvals.models import Step
+from approvals.states import STEP, StepState, Verdict
+from jit.audit import operations as audit
+from jit.elevation import queries as elevation
+from jit.elevation.states import RequestState
+from jit.identity import queries as identity
+from jit.identity.models import User
+from jit.kernel import db
+from jit.kernel.actor import CLOCK
+from jit.notifications.kinds import Kind
+from jit.workflow import decide as journey
+from jit.workflow import hints, tell
+
+AT_ONCE = 200
+EVERY = dt.timedelta(seconds=15)
+"""How often an open step is looked at for whether somebody is left to answer it."""
+
+
+def watch() -> int:
+    """Look at the open steps whose turn it is; return how many. Steps are taken by moving
+    their `look_at`, so that several workers share them and a killed one delays by `EVERY`.
+    """
+    taken = _take(db.now())
+    for step_id, request_id in taken:
+        with transaction.atomic():
+            _look(step_id, request_id)
+    return len(taken)
+
+
+def _take(now: dt.datetime) -> list[tuple[UUID, UUID]]:
+    with transaction.atomic():
+        rows = list(
+            Step.objects.filter(state=StepState.OPEN, look_at__lte=now)
+            .order_by("look_at")
+            .select_for_update(skip_locked=True, of=("self",))
+            .values_list("pk", "chain__request_id")[:AT_ONCE]
+        )
+        if rows:
+            Step.objects.filter(pk__in=[pk for pk, _ in rows]).update(look_at=now + EVERY)
+    return rows
+
+
+def _look(step_id: UUID, request_id: UUID) -> None:
+    request = elevation.lock_request(request_id)
+    now = db.now()
+    step = Step.objects.select_related("chain").get(pk=step_id)
+    if request.state != RequestState.PENDING or step.state != StepState.OPEN:
+        return
+    if now >= request.lapses_at:
+        return
+    step.chain.request = request
+    if step.escalated_at is None and step.escalate_at is not None and step.escalate_at <= now:
+        escalate(step=step, to=step.escalate_to, why="overdue", now=now)
+    elif step.remind_at is not None and step.remind_at <= now:
+        remind(step=step, now=now)
+    _ring_if_nobody_left(step=step, now=now)
+    _set_next_look(step, now)
+
+
+def _set_next_look(step: Step, now: dt.datetime) -> None:
+    ahead = [at for at in (step.remind_at, None if step.escalated_at else step.escalate_at) if at]
+    step.look_at = max(now, min([now + EVERY, *ahead]))
+    step.save(update_fields=["look_at"])
+
+
+def remind(*, step: Step, now: dt.datetime) -> None:
+    """Remind, once, those whose word the open step still waits for. In the caller's
+    transaction, with the request locked.
+    """
+    step.remind_at = None
+    step.save(update_fields=["remind_at"])
+    _record("step.reminded", step, {"position": step.position}, now=now)
+    _ask(step, queries.people_to_ask(step), kind=Kind.REMINDER, now=now)
+
+
+def escalate(*, step: Step, to: Sequence[str], why: str, now: dt.datetime) -> list[str]:
+    """Open the step to further approvers, the first ones stay; return the expressions added.
+    It never approves. In the caller's transaction, with the request locked.
+    """
+    before = {user.pk for user in queries.people_to_ask(step)}
+    added = [one for one in dict.fromkeys(to) if one not in step.resolved]
+    step.resolved = [*step.resolved, *added]
+    step.escalated_to = [*step.escalated_to, *added]
+    step.escalated_at = step.escalated_at or now
+    step.save(update_fields=["resolved", "escalated_to", "escalated_at"])
+    journey.ask_also(request=step.chain.request, approvers=added)
+    _record("step.escalated", step, {"position": step.position, "to": added, "why": why}, now=now)
+    asked = queries.people_to_ask(step)
+    new = [user for user in asked if user.pk not in before]
+    _ask(step, new, kind=Kind.ESCALATED, now=now, key=":".join(added))
+    hints.about_request(step.chain.request_id, people=[user.pk for user in asked])
+    return added
+
+
+def _ask(
+    step: Step, people: Sequence[User], *, kind: Kind, now: dt.datetime, key: str = ""
+) -> None:
+    assert step.lapses_at is not None  # noqa: S101 -- an open step has one
+    request = step.chain.request
+    tell.asked(
+        request=request,
+        position=step.position,
+        people=people,
+        answer_by=step.lapses_at,
+        now=now,
+        kind=kind,
+        key=f"{kind}:{request.pk}:{step.position}:{key}"[:200],
+    )
+
+
+def _ring_if_nobody_left(*, step: Step, now: dt.datetime) -> None:
+    owner = f"group:{step.chain.request.role.owner_group.slug}"
+    further = [*step.escalate_to, *step.fallback]
+    found = delegation_queries.eligible([*step.resolved, *further, owner])
+    if _enough(step, found, step.resolved):
+        if step.nobody_left_at is not None:
+            step.nobody_left_at = None
+            step.save(update_fields=["nobody_left_at"])
+        return
+    if step.nobody_left_at is not None:
+        return
+    to = further if _enough(step, found, [*step.resolved, *further]) else [*further, owner]
+    step.nobody_left_at = now
+    step.save(update_fields=["nobody_left_at"])
+    _record(
+        "chain.nobody-left",
+        step,
+        {"position": step.position, "asked": step.resolved, "escalated_to": to},
+        now=now,
+    )
+    escalate(step=step, to=to, why="nobody left", now=now)
+    slug = step.chain.request.role.owner_group.slug
+    _ask(step, list(identity.members_of(slug)), kind=Kind.ESCALATED, now=now, key="nobody-left")
+
+
+def _enough(step: Step, found: Sequence[Eligible], resolved: Sequence[str]) -> bool:
+    """Return whether as many people as the step still needs could answer it.
+
+    A delegator and the stand-in share a voice: each person is counted once, by the stand-in
+    only where the owner of the voice can't be.
+    """
+    asked, requester = set(resolved), step.chain.request.requester.person_id
+    spoken = queries.spoken_in(step)
+    voices: set[UUID] = set()
+    for one in found:
+        if one.user.person_id in {requester, *spoken}:
+            continue
+        own = {one.user.person_id} if one.own & asked else set()
+        lent = {m.person for m in one.mandates if m.expressions & asked} - {requester, *spoken}
+        voices |= own or lent
+    approvals = step.decisions.filter(verdict=Verdict.APPROVE).values_list("person", flat=True)
+    given = len(set(approvals))
+    return rules.met(approvals=voices, quorum=max(step.quorum - given, 0))
+
+
+def _record(action: str, step: Step, body: dict[str, object], *, now: dt.datetime) -> None:
+    audit.record(
+        action=action,
+        actor=CLOCK,
+        now=now,
+        subject=audit.subject_of(step, STEP),
+        body=body,
+        request_id=step.chain.request_id,
+    )

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from uuid import UUID, uuid5
+
+import pytest
+from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
+
+from approvals import delegation, delegation_queries, queries, rules
+from approvals.models import Decision, Delegation, Step
+from jit.audit.models import AuditEvent
+from jit.elevation.models import Grant
+from jit.identity import operations as identity
+from jit.identity.models import Group
+from jit.kernel import clock
+from jit.kernel.errors import DomainError
+from tests.support import people
+from tests.support.world import ADMIN, World
+
+
+def lend(world: World, giver: str, taker: str, **more: Any) -> Delegation:
+    now = clock.now()
+    values: dict[str, Any] = {
+        "starts_at": now - dt.timedelta(minutes=1),
+        "ends_at": now + dt.timedelta(days=1),
+        "reason": "On holiday.",
+        "groups": (),
+    } | more
+    return delegation.delegate(
+        delegator=world.user(giver),
+        delegate=world.user(taker),
+        actor=world.actor(giver),
+        now=now,
+        **values,
+    )
+
+
+class TestDelegate:
+    def test_lets_the_stand_in_decide_and_says_for_whom(self, world: World) -> None:
+        lend(world, "ada", "otto")
+        request = world.ask()
+        step = queries.describe([request])[request.pk].steps[0]
+        assert step.candidates == ("ada", "bo", "otto")
+        assert step.stand_ins == (("otto", "ada"),)
+        assert list(queries.inbox(world.user("otto"))) == [request]
+        world.decide("otto", request)
+        request.refresh_from_db()
+        assert request.state == "APPROVED"
+        shown = queries.describe([request])[request.pk].steps[0].decisions[0]
+        assert (shown.approver, shown.on_behalf_of) == ("otto", "ada")
+        made = AuditEvent.objects.get(action="decision.made")
+        assert b'"on_behalf_of":"ada"' in bytes(made.body)
+
+    def test_is_on_the_record(self, world: World) -> None:
+        row = lend(world, "ada", "otto")
+        event = AuditEvent.objects.get(action="delegation.created")
+        assert b'"delegate":"otto"' in bytes(event.body)
+        for _ in range(2):
+            delegation.revoke(
+                delegation=row, user=world.user("ada"), actor=world.actor("ada"), now=clock.now()
+            )
+        assert AuditEvent.objects.filter(action="delegation.revoked").count() == 1
+
+    def test_shows_the_request_to_the_stand_in_through_the_api(self, world: World) -> None:
+        request = world.ask()
+        otto = world.api("otto")
+        assert otto.get(f"requests/{request.pk}/").status_code == 404
+        lend(world, "ada", "otto")
+        assert otto.get(f"requests/{request.pk}/").status_code == 200
+        answer = otto.post(f"requests/{request.pk}/decisions/", {"decision": "approve"})
+        assert answer.status_code == 201
+        assert answer.json()["chain"][0]["decisions"][0]["on_behalf_of"] == "ada"
+
+    def test_to_oneself_is_refused(self, world: World) -> None:
+        people.person("ada-two", same_person_as=world.user("ada"))
+        for name in ("ada", "ada-two"):
+            with pytest.raises(delegation.DelegationToOneself):
+                lend(world, "ada", name)
+
+    def test_round_in_a_circle_is_refused(self, world: World) -> None:
+        lend(world, "ada", "otto")
+        lend(world, "otto", "bo")
+        with pytest.raises(delegation.DelegationRoundInACircle):
+            lend(world, "bo", "ada")
+        later = clock.now() + dt.timedelta(days=1, hours=1)
+        lend(world, "bo", "ada", starts_at=later, ends_at=later + dt.timedelta(days=1))
+
+    def test_of_a_group_that_is_not_ones_own_is_refused(self, world: World) -> None:
+        with pytest.raises(delegation.DelegationIncomplete, match="groups"):
+            lend(world, "ada", "otto", groups=["sre-managers"])
+
+    def test_without_a_reason_or_an_end_is_refused(self, world: World) -> None:
+        with pytest.raises(delegation.DelegationIncomplete, match="reason"):
+            lend(world, "ada", "otto", reason=" ")
+        with pytest.raises(delegation.DelegationIncomplete, match="ends_at"):
+            lend(world, "ada", "otto", ends_at=clock.now() + dt.timedelta(days=100))
+
+    def test_is_limited_to_the_groups_it_names(self, world: World) -> None:
+        identity.add_member(
+            group=Group.objects.get(slug="sre-managers"),
+            user=world.user("ada"),
+            actor=people.INSTALLER,
+            now=clock.now(),
+        )
+        lend(world, "ada", "otto", groups=["sre-managers"])
+        with pytest.raises(rules.NotAnApprover):
+            world.decide("otto", world.ask())
+
+    def test_does_not_travel_on(self, world: World) -> None:
+        lend(world, "ada", "otto")
+        lend(world, "otto", "opal")
+        with pytest.raises(rules.NotAnApprover):
+            world.decide("opal", world.ask())
+
+
+class TestApi:
+    def test_makes_lists_and_ends_a_delegation(self, world: World) -> None:
+        ada = world.api("ada")
+        body = {
+            "delegate": "otto",
+            "ends_at": (clock.now() + dt.timedelta(days=2)).isoformat(),
+            "reason": "Away.",
+        }
+        made = ada.post("delegations/", body)
+        assert made.status_code == 201, made.content
+        assert [one["delegate"] for one in ada.get("delegations/").json()["items"]] == ["otto"]
+        path = f"/api/v1/delegations/{made.json()['id']}/"
+        otto = world.api("otto")
+        for who, status in ((otto, 404), (ada, 200), (ada, 200)):
+            headers = {"Authorization": f"Bearer {who.token}"}
+            assert who.client.delete(path, headers=headers).status_code == status
+        again = ada.post("delegations/", body | {"delegate": "ada"})
+        assert again.json()["code"] == "DelegationToOneself"
+
+
+class TestPage:
+    def test_names_and_ends_a_stand_in(self, world: World) -> None:
+        client = people.signed_in(Client(), world.user("ada"))
+        answer = client.post(
+            "/account/delegations/new/", {"delegate": "otto", "days": 3, "reason": "<b>Away"}
+        )
+        assert b"&lt;b&gt;Away" in answer.content
+        row = Delegation.objects.get()
+        assert client.get("/account/delegations/").status_code == 200
+        assert b"/account/delegations/" in client.get("/account/").content
+        client.post(f"/account/delegations/{row.pk}/end/")
+        row.refresh_from_db()
+        assert row.revoked_at is not None
+        refused = client.post("/account/delegations/new/", {"delegate": "ada", "days": 3})
+        assert refused.status_code == 400
+        assert Delegation.objects.count() == 1
+
+
+class TestDecideByDelegation:
+    def test_back_to_the_requester_is_refused(self, world: World) -> None:
+        request = world.ask()
+        lend(world, "ada", "rita")
+        with pytest.raises(rules.SelfApproval):
+            world.decide("rita", request)
+        assert "rita" not in queries.describe([request])[request.pk].steps[0].candidates
+
+    def test_for_the_requester_is_refused(self, world: World) -> None:
+        identity.add_member(
+            group=Group.objects.get(slug="payments-leads"),
+            user=world.user("rita"),
+            actor=people.INSTALLER,
+            now=clock.now(),
+        )
+        request = world.ask()
+        lend(world, "rita", "otto")
+        with pytest.raises(rules.SelfApproval, match="nobody can decide on it for rita"):
+            world.decide("otto", request)
+        assert not queries.inbox(world.user("otto")).exists()
+
+    @pytest.mark.parametrize("how", ["ended", "revoked", "not begun", "delegator disabled", "lost"])
+    def test_delegation_ended_between_message_and_click(self, world: World, how: str) -> None:
+        request = world.ask()
+        row = lend(world, "ada", "otto")
+        now, hour = clock.now(), dt.timedelta(hours=1)
+        if how == "revoked":
+            delegation.revoke(
+                delegation=row, user=world.user("ada"), actor=world.actor("ada"), now=now
+            )
+        elif how == "delegator disabled":
+            identity.disable_user(user=world.user("ada"), actor=people.INSTALLER, now=now)
+        elif how == "lost":
+            group = Group.objects.get(slug="payments-leads")
+            identity.remove_member(
+                group=group, user=world.user("ada"), actor=people.INSTALLER, now=now
+            )
+        else:
+            start = now + hour if how == "not begun" else now - 2 * hour
+            Delegation.objects.update(starts_at=start, ends_at=start + hour)
+        with pytest.raises(rules.NotAnApprover, match="stands in"):
+            world.decide("otto", request)
+        assert Step.objects.get(chain__request=request).state == "OPEN"
+        assert not queries.inbox(world.user("otto")).exists()
+        mandates = delegation_queries.mandates_of(world.user("otto"))
+        assert not any("group:payments-leads" in one.expressions for one in mandates)
+
+    def test_delegate_who_is_another_approver_of_the_step_counts_once(self, world: World) -> None:
+        request = world.ask()
+        Step.objects.filter(chain__request=request).update(quorum=2)
+        lend(world, "ada", "bo")
+        world.decide("bo", request)
+        assert Decision.objects.get().on_behalf_of is None
+        assert world.decide("bo", request).repeated
+        request.refresh_from_db()
+        assert request.state == "PENDING"
+        world.decide("ada", request)
+        request.refresh_from_db()
+        assert request.state == "APPROVED"
+        assert Grant.objects.count() == 1
+
+    def test_a_voice_and_its_stand_in_count_once(self, world: World) -> None:
+        request = world.ask()
+        Step.objects.filter(chain__request=request).update(quorum=2)
+        lend(world, "ada", "otto")
+        lend(world, "ada", "opal")
+        world.decide("otto", request)
+        assert not queries.inbox(world.user("ada")).exists()
+        assert not queries.inbox(world.user("opal")).exists()
+        for name in ("ada", "opal"):
+            with pytest.raises(rules.SpokenFor):
+                world.decide(name, request)
+        request.refresh_from_db()
+        assert request.state == "PENDING"
+
+    def test_a_stand_in_counts_once_in_a_chain(self, world: World) -> None:
+        request = world.ask(role=ADMIN)
+        lend(world, "ada", "otto")
+        lend(world, "olga", "otto")
+        world.decide("otto", request)
+        with pytest.raises(rules.AlreadyCounted, match="step 1"):
+            world.decide("otto", request)
+        request.refresh_from_db()
+        assert request.state == "PENDING"
+
+
+PEOPLE = [uuid5(UUID(int=0), str(number)) for number in range(6)]
+GROUPS = ["group:a", "group:b"]
+person = st.integers(0, len(PEOPLE) - 1)
+
+
+class TestNoSetOfDelegationsAndGroups:
+    @given(
+        groups=st.lists(st.frozensets(st.sampled_from(GROUPS)), min_size=6, max_size=6),
+        lent=st.lists(st.tuples(person, person), max_size=10),
+        clicks=st.lists(person, max_size=14),
+        resolved=st.lists(st.sampled_from(GROUPS), min_size=1, unique=True),
+        quorum=st.integers(1, 4),
+    )
+    def test_lets_fewer_than_quorum_other_persons_approve(
+        self,
+        groups: list[frozenset[str]],
+        lent: list[tuple[int, int]],
+        clicks: list[int],
+        resolved: list[str],
+        quorum: int,
+    ) -> None:
+        voices: list[rules.Voice] = []
+        for who in clicks:
+            mandates = tuple(
+                rules.Mandate(PEOPLE[giver], PEOPLE[giver], f"p{giver}", groups[giver])
+                for giver, taker in lent
+                if taker == who
+            )
+            ask = rules.Ask(
+                approver_person=PEOPLE[who],
+                approver_name=f"p{who}",
+                approver_expressions=groups[who],
+                approver_active=True,
+                requester_person=PEOPLE[0],
+                requester_name="p0",
+                position=1,
+                resolved=tuple(resolved),
+                voices=tuple(voices),
+                same_person_may_repeat=False,
+                verdict="approve",
+                comment="",
+                asked_seconds=60,
+                shorter_seconds=None,
+                mandates=mandates,
+            )
+            try:
+                mandate = rules.judge(ask)
+            except DomainError:
+                continue
+            voices.append(
+                rules.Voice(
+                    PEOPLE[who], "approve", 1, f"p{who}", mandate.person if mandate else None
+                )
+            )
+        named = [one for v in voices for one in (v.person, v.behalf_person) if one is not None]
+        assert len(named) == len(set(named)), "somebody counted twice"
+        assert PEOPLE[0] not in named
+        owners = {v.behalf_person or v.person for v in voices}
+        entitled = {PEOPLE[n] for n in range(1, 6) if groups[n] & set(resolved)}
+        assert owners <= entitled
+        if rules.met(approvals=[v.person for v in voices], quorum=quorum):
+            assert len(owners) >= quorum
