@@ -42,7 +42,7 @@ def extend(*, request_id: UUID) -> None:
         elevation.drop_lease(grant=grant)
         if request.extension_applied_at is not None:
             return  # our lease ran out, and another worker did it
-        if fresh.state == GrantState.ACTIVE:
+        if _lives(fresh, db.now()):
             elevation.extend_grant(
                 grant=fresh, request=request, ends_at=ends_at, actor=CLOCK, now=db.now()
             )
@@ -53,6 +53,11 @@ def extend(*, request_id: UUID) -> None:
         hints.about_request(grant.request_id, people=[grant.user_id])
 
 
+def _lives(grant: Grant, now: dt.datetime) -> bool:
+    """Return whether there is still an end to move: what is over is never brought back."""
+    return grant.state == GrantState.ACTIVE and grant.ends_at is not None and grant.ends_at > now
+
+
 def _claim(request_id: UUID) -> tuple[Grant | None, ElevationRequest | None]:
     with transaction.atomic():
         request = queries.lock_request(request_id)
@@ -60,7 +65,7 @@ def _claim(request_id: UUID) -> tuple[Grant | None, ElevationRequest | None]:
         if not unapplied or request.extends_id is None:
             return None, None
         grant, now = queries.lock_grant(request.extends_id), db.now()
-        if grant.state != GrantState.ACTIVE:
+        if not _lives(grant, now):
             elevation.drop_extension(request=request, now=now)
             return None, None
         if grant.lease_until is not None and grant.lease_until > now:
