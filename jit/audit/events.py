@@ -129,11 +129,36 @@ def build(
     plain = _plain(content, "", kept)
     return Event(
         id=event_id,
-        body=rfc8785.dumps(plain),
+        body=canonical(plain),
         columns=columns_of(plain),
         words=words_of(plain),
         erasable=tuple(kept),
     )
+
+
+_ENCODE = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False
+).encode
+
+
+def canonical(plain: Any) -> bytes:
+    """Return plain JSON content in its canonical form (RFC 8785).
+
+    The standard library writes the same, many times as fast, unless a number is a float (it
+    spells some otherwise) or a key leaves ASCII (RFC 8785 orders by UTF-16).
+    """
+    if _spelt_alike(plain):
+        return _ENCODE(plain).encode()
+    encoded: bytes = rfc8785.dumps(plain)
+    return encoded
+
+
+def _spelt_alike(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(key.isascii() and _spelt_alike(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return all(map(_spelt_alike, value))
+    return not isinstance(value, float)
 
 
 def columns_of(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -36,6 +37,11 @@ class TargetNotFound(NotFound):
 
 def roles() -> QuerySet[Role]:
     return Role.objects.select_related("target", "owner_group")
+
+
+def roles_by_id(ids: Collection[UUID]) -> dict[UUID, Role]:
+    """Return these roles with their targets, each once."""
+    return Role.objects.select_related("target").in_bulk(list(ids))
 
 
 def requestable_role(slug: str) -> Role:

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from jit.audit import operations as audit
+from jit.catalog import queries as catalog
 from jit.connectors.base import ConnectorError, Revoked
 from jit.elevation import operations as elevation
 from jit.elevation import provisioning, queries
@@ -139,13 +140,15 @@ def _claim(only: Sequence[UUID]) -> list[Grant]:
     with transaction.atomic():
         now = db.now()
         rows = (
-            Grant.objects.select_related("user", "role__target", "target", "request")
+            Grant.objects.select_related("user", "request")
+            .defer("request__ruling", "request__ticket", "request__justification")
             .filter(_due(now))
             .order_by("ends_at", "id")
         )
         if only:
             rows = rows.filter(pk__in=only)
         batch = list(rows.select_for_update(of=("self",), skip_locked=True)[:BATCH])
+        _attach_roles(batch)
         fresh = [grant for grant in batch if grant.state != GrantState.REVOKING]
         reasons = {grant.pk: _reason(grant) for grant in fresh}
         audit.transition_many(
@@ -170,6 +173,15 @@ def _claim(only: Sequence[UUID]) -> list[Grant]:
         for grant in batch:
             grant.lease_until = now + LEASE
         return batch
+
+
+def _attach_roles(batch: Sequence[Grant]) -> None:
+    """Give the grants their roles and targets, of which there are few, each loaded once."""
+    roles = catalog.roles_by_id({grant.role_id for grant in batch})
+    for grant in batch:
+        grant.role = roles[grant.role_id]
+        if grant.role.target_id == grant.target_id:
+            grant.target = grant.role.target
 
 
 def _reason(grant: Grant) -> EndReason:

@@ -335,7 +335,13 @@ def write(
     """
     ask, ruling, role = assessment.ask, assessment.ruling, assessment.role
     if assessment.extends is None:
-        refuse_duplicate(requester, role)
+        try:
+            refuse_duplicate(requester, role)
+        except (AlreadyPending, AlreadyElevated):
+            known = queries.by_idempotency_key(requester, idempotency_key)
+            if known is None:
+                raise
+            return known, False  # made since we looked: the same click, come twice at once
     first = ruling.chain[0].lapse_after_seconds if ruling.chain else settings.DEFAULT_LAPSE
     repeat = ruling.obligations.same_person_may_repeat
     try:

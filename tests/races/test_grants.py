@@ -203,7 +203,9 @@ class TestRenewal:
         assert revoke.revoke_due() == 1
         gate.go_on.set()
         thread.join(30)
-        assert [type(answer) for answer in answers] == [credential.CredentialNotActive]
+        assert isinstance(
+            answers[0], (credential.CredentialNotActive, credential.TargetUnavailable)
+        )
         assert world.roles_on_target() == set(), "a renewal revived an ended grant"
 
     def test_twice_at_once_is_renewed_once(self, world: Any) -> None:
@@ -232,7 +234,10 @@ class TestExtend:
         assert request.state == "APPROVED"
         return request  # type: ignore[no-any-return]
 
-    def test_by_several_workers_moves_the_end_once(self, world: Any) -> None:
+    @pytest.mark.parametrize("_again", range(3))
+    def test_by_several_workers_moves_the_end_once_and_never_deadlocks(
+        self, world: Any, _again: int
+    ) -> None:
         grant = world.grant()
         before = grant.ends_at
         request = self.extension(world, grant)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -143,3 +144,35 @@ class TestErasable:
     def test_gives_the_same_value_another_digest_each_time(self):
         first, second = (build({"mail": Erasable("rita@example.org", person="7")}) for _ in "ab")
         assert json.loads(first.body)["body"] != json.loads(second.body)["body"]
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+class TestCanonical:
+    @given(PLAIN)
+    @settings(max_examples=300, deadline=None)
+    def test_is_what_rfc_8785_says(self, plain: Any) -> None:
+        assert events.canonical(plain) == rfc8785.dumps(plain)
+
+    @pytest.mark.parametrize(
+        "plain",
+        ["".join(map(chr, range(0x20))), "\x7f\u2028\u2029/<>&'\"\\", {"b": 1, "a": [1.0, 1e21]}],
+    )
+    def test_escapes_and_spells_as_rfc_8785_does(self, plain: Any) -> None:
+        assert events.canonical(plain) == rfc8785.dumps(plain)
+
+    def test_orders_keys_beyond_ascii_by_utf_16(self) -> None:
+        plain = {"\ufb33": 1, "\U0001f600": 2, "\u20ac": 3}
+        assert events.canonical(plain) == rfc8785.dumps(plain)
