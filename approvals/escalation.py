@@ -6,6 +6,7 @@ None of it is a word in the chain: a step is met by people only.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -26,6 +27,8 @@ from jit.notifications.kinds import Kind
 from jit.workflow import decide as journey
 from jit.workflow import hints, tell
 
+log = logging.getLogger(__name__)
+
 AT_ONCE = 200
 EVERY = dt.timedelta(seconds=15)
 """How often an open step is looked at for whether somebody is left to answer it."""
@@ -37,8 +40,11 @@ def watch() -> int:
     """
     taken = _take(db.now())
     for step_id, request_id in taken:
-        with transaction.atomic():
-            _look(step_id, request_id)
+        try:
+            with transaction.atomic():
+                _look(step_id, request_id)
+        except Exception:  # one odd step must not hold up the rest of the clock's work
+            log.exception("could not look at step %s", step_id)
     return len(taken)
 
 

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from uuid import UUID
+
+import pytest
 
 from approvals import escalation, queries
 from approvals.backend import Approvals
@@ -107,6 +110,23 @@ class TestWatch:
             escalation.watch()
         assert told("reminder") == {"ada", "bo"}
         assert len(events("step.reminded")) == 1
+
+    def test_an_odd_step_does_not_hold_up_the_others(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        odd, request = world.ask(), world.ask("bo", ticket=world.tickets["bos"])
+        for one in (odd, request):
+            overdue(one)
+        real = escalation._look
+
+        def look(step_id: UUID, request_id: UUID) -> None:
+            if request_id == odd.pk:
+                raise ValueError("odd")
+            real(step_id, request_id)
+
+        monkeypatch.setattr(escalation, "_look", look)
+        assert escalation.watch() == 2
+        assert [event.request_id for event in events("step.escalated")] == [request.pk]
 
     def test_nobody_left_escalates_at_once_and_tells_the_owner(self, world: World) -> None:
         request = world.ask()
