@@ -14,6 +14,7 @@ from uuid import UUID
 import psycopg
 import yaml
 from django.conf import settings
+from django.db import transaction
 from django.test import Client
 from psycopg import sql
 
@@ -27,7 +28,7 @@ from jit.kernel import clock, tasks
 from jit.kernel.actor import Channel
 from jit.ops.demo import people as demo_people
 from jit.ops.demo import seed, target
-from jit.policy import files
+from jit.policy import compiled, files
 from jit.policy import operations as policy
 from jit.workflow import activate, submit
 from tests.support import people, servers
@@ -70,6 +71,21 @@ class Api:
         )
 
 
+@functools.cache
+def _checked_policy() -> tuple[dict[str, str], compiled.Bundle]:
+    """Return the demo's policy and its compiled bundle: checked once, for all tests."""
+    demo = {"demo.yaml": files.read_folder(settings.POLICY_DIR)["demo.yaml"]}
+    return demo, policy._checked(demo)
+
+
+def _install_policy() -> None:
+    """Put the demo's policy in force as `install_first` does, without checking it again."""
+    demo, bundle = _checked_policy()
+    told: Any = {"user": None, "actor": seed.SEEDER, "now": clock.now(), "comment": "tests"}
+    with transaction.atomic():
+        policy._activate(policy._store(bundle, demo, **told), **told)
+
+
 class World:
     """Everybody and everything of the demo, and short ways to act as them."""
 
@@ -80,11 +96,7 @@ class World:
         for username, (_, group) in demo_people.PEOPLE.items():
             people.person(username, *([group] if group else []))
         self.load_catalogue()
-        policy.install_first(
-            files={"demo.yaml": files.read_folder(settings.POLICY_DIR)["demo.yaml"]},
-            actor=seed.SEEDER,
-            now=clock.now(),
-        )
+        _install_policy()
         self.tickets = self._tickets()
 
     def load_catalogue(self, **config: Any) -> None:
