@@ -1,8 +1,8 @@
 """From the last yes to a credential that logs in, and from a grant's end to a shut door.
 
 Run it as `python -m bench.journey`. It starts a whole installation in processes of its own and
-meets it from outside only: over HTTP as its people, and on the target as whoever holds the credential.
-Beside each figure stands what the machine took for one plain round trip at the same time.
+meets it from outside only: over HTTP as its people, and on the target as whoever holds the
+credential. Beside it stands what the machine took for one plain read at the same time.
 """
 
 from __future__ import annotations

@@ -21,16 +21,15 @@ import requests
 from django_otp import oath
 
 ROOT = Path(__file__).resolve().parents[2]
+BRISK = {"JIT_READS_PER_MINUTE": "100000", "JIT_WRITES_PER_MINUTE": "100000"}
+"""Programs may call as often as they like."""
 QUICK = {
+    **BRISK,
     "JIT_LEASE": "3",
     "JIT_STUCK_AFTER": "2",
     "JIT_TICKET_CLOSED_NOTICE": "3",
-    "JIT_WEBHOOK_NETWORKS": "127.0.0.0/8",
-    "JIT_WEBHOOK_TIMEOUT": "1",
-    "JIT_READS_PER_MINUTE": "100000",
-    "JIT_WRITES_PER_MINUTE": "100000",
 }
-"""What is waited for elsewhere in minutes, in seconds; and programs that may hurry."""
+"""What is waited for elsewhere in minutes, in seconds."""
 WRITTEN = (
     "elevation_elevationrequest",
     "elevation_grant",
