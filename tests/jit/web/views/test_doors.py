@@ -20,6 +20,7 @@ NOBODYS = {
     "grant_id": str(uuid.UUID(int=7)),
     "review_id": str(uuid.UUID(int=7)),
     "token_id": str(uuid.UUID(int=7)),
+    "delegation_id": str(uuid.UUID(int=7)),
     "key": "OPS-1",
     "digest": "0123456789ab",
     "seq": 1,
