@@ -72,15 +72,15 @@ class Api:
 
 
 @functools.cache
-def _checked_policy() -> tuple[dict[str, str], compiled.Bundle]:
-    """Return the demo's policy and its compiled bundle: checked once, for all tests."""
-    demo = {"demo.yaml": files.read_folder(settings.POLICY_DIR)["demo.yaml"]}
-    return demo, policy._checked(demo)
+def _checked(text: str) -> compiled.Bundle:
+    """Return the compiled bundle of this policy: checked once, for all tests."""
+    return policy._checked({"demo.yaml": text})
 
 
 def _install_policy() -> None:
-    """Put the demo's policy in force as `install_first` does, without checking it again."""
-    demo, bundle = _checked_policy()
+    """Put `demo.yaml` of POLICY_DIR in force as `install_first` does, but check it only once."""
+    demo = {"demo.yaml": files.read_folder(settings.POLICY_DIR)["demo.yaml"]}
+    bundle = _checked(demo["demo.yaml"])
     told: Any = {"user": None, "actor": seed.SEEDER, "now": clock.now(), "comment": "tests"}
     with transaction.atomic():
         policy._activate(policy._store(bundle, demo, **told), **told)
