@@ -28,6 +28,8 @@ QUICK = {
     "JIT_LEASE": "3",
     "JIT_STUCK_AFTER": "2",
     "JIT_TICKET_CLOSED_NOTICE": "3",
+    "JIT_WEBHOOK_NETWORKS": "127.0.0.0/8",
+    "JIT_WEBHOOK_TIMEOUT": "1",
 }
 """What is waited for elsewhere in minutes, in seconds."""
 WRITTEN = (
@@ -313,15 +315,16 @@ class Running:
         }
         with self.target() as connection:
             there = connection.execute(
-                "SELECT rolname, rolvaliduntil, rolcanlogin, now() FROM pg_roles"
-                " WHERE rolname LIKE 'jit\\_%'"
+                "SELECT rolname, rolvaliduntil IS NOT NULL, rolcanlogin AND rolvaliduntil > now()"
+                " FROM pg_roles WHERE rolname LIKE 'jit\\_%'"
             ).fetchall()
-        for name, valid_until, can_login, now in there:
+            now = connection.execute("SELECT now()").fetchone()
+        for name, has_deadline, opens in there:
             assert name in books, f"{name} has no grant"
-            state, _ = books[name]
+            state, ends_at = books[name]
             assert state in {"ACTIVATING", "ACTIVE", "REVOKING"}, f"{name} outlived its {state}"
-            assert valid_until is not None, f"{name} has no deadline of its own"
-            assert not can_login or valid_until > now or state == "REVOKING", f"{name} is past it"
+            assert has_deadline, f"{name} has no deadline of its own"
+            assert not opens or (now and ends_at > now[0]), f"{name} opens after its end"
         doubled = self.rows(
             "SELECT request_id FROM elevation_grant GROUP BY request_id HAVING count(*) > 1"
         )
