@@ -7,7 +7,7 @@ VENV_PYTHON = .venv/bin/python
 UV_COMPILE = .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help run code reset setup test check format bench chaos requirements schema assets-lock
+.PHONY: help run code reset setup test test-actions check format bench chaos requirements schema assets-lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ setup: ## Only set up: .venv with all development tools, and the browser's files
 
 test: ## Set up, then run all tests (those of the browser apart)
 	@$(BOOTSTRAP) test
+
+test-actions: ## Run the tests, then fail for any audit action that none of them produced
+	@JIT_TEST_WHOLE=1 $(VENV_PYTHON) -m pytest -m "not browser and not chaos"
 
 check: ## Set up, then run every linter and checker
 	@$(BOOTSTRAP) check
