@@ -229,6 +229,12 @@ def _number(number: float) -> float | str:
     return number if math.isfinite(number) else str(number)
 
 
+def _is_plain(value: Any) -> bool:
+    """Return whether the value goes into the body as it is: most do, and are told quickly."""
+    kind = type(value)
+    return value is None or kind is bool or (kind is str and value.isascii())
+
+
 def _plain(value: Any, path: str, kept: list[Kept]) -> Any:  # noqa: C901, PLR0911 -- one return a type
     if isinstance(value, Enum):
         return _plain(value.value, path, kept)
@@ -248,7 +254,9 @@ def _plain(value: Any, path: str, kept: list[Kept]) -> Any:  # noqa: C901, PLR09
         return _salted(value, path, kept)
     if isinstance(value, Mapping):
         return {
-            _text(str(key)): _plain(inner, f"{path}.{key}" if path else str(key), kept)
+            _text(str(key)): inner
+            if _is_plain(inner)
+            else _plain(inner, f"{path}.{key}" if path else str(key), kept)
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):
