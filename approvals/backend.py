@@ -127,6 +127,9 @@ class Approvals:
     def candidates(self, *, expressions: Sequence[str]) -> list[User]:
         return queries.people_of(expressions)
 
+    def decided_by(self, *, username: str) -> Iterable[UUID]:
+        return queries.requests_decided_by(username)
+
     def lent_to(self, user: User) -> list[str]:
         mandates = delegation_queries.mandates_of(user)
         return sorted({expression for one in mandates for expression in one.expressions})

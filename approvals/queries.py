@@ -176,3 +176,12 @@ def decision_seconds_since(since: dt.datetime) -> list[float]:
         "decided_at", "step__opened_at"
     )
     return [(decided - opened).total_seconds() for decided, opened in rows if opened]
+
+
+def requests_decided_by(username: str) -> QuerySet[Decision, UUID]:
+    """Return the ids of requests on which this person gave a decision."""
+    return (
+        Decision.objects.order_by()
+        .filter(approver__username=username)
+        .values_list("step__chain__request_id", flat=True)
+    )

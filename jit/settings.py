@@ -114,7 +114,7 @@ APPROVALS_BACKEND = "approvals.backend.Approvals"
 SESSIONS_BACKEND = "sessions.backend.Sessions"
 REQUEST_CHANGED_TASKS: list[str] = []
 """Tasks of the wings, by name, that hear of every change of a request (with its id)."""
-STATE_MACHINES = ["approvals.states.CHAIN", "approvals.states.STEP"]
+STATE_MACHINES = ["approvals.states.CHAIN", "approvals.states.STEP", "sessions.states.SESSION"]
 """The wings' tables of moves, for the documentation and the checks."""
 CONNECTORS = {"postgresql": "jit.connectors.postgresql.PostgreSQL"}
 CONNECTOR_PLUGINS = env.listing("JIT_CONNECTOR_PLUGINS")
@@ -267,6 +267,7 @@ _EVERY = {
     "jit.notifications.deliver": 2,
     "jit.notifications.clear_old": 3600,
     "jit.workflow.tell_ending_soon": 10,
+    "sessions.bury_the_silent": 5,
 }
 if SLACK["bot_token"]:
     _EVERY |= {"approvals.slack.sweep": 5, "approvals.slack.watch": 30}
@@ -314,6 +315,25 @@ WEBHOOK_GIVE_UP_AFTER = env.integer("JIT_WEBHOOK_GIVE_UP_AFTER", 3 * 86400)
 NOTIFICATIONS_KEPT_DAYS = env.integer("JIT_NOTIFICATIONS_KEPT_DAYS", 90)
 ENDING_SOON = env.integer("JIT_ENDING_SOON", 600)
 """How long before the end of a grant its holder is told."""
+
+# --- Gateways (docs/howto/gateways.md) ---------------------------------------------------
+GATEWAYS = {
+    kind: address
+    for kind, address in (
+        ("ssh", env.text("JIT_SSH_GATEWAY", "")),
+        ("postgresql", env.text("JIT_POSTGRESQL_GATEWAY", "")),
+    )
+    if address
+}
+"""Where people reach the gateways, as `host:port`, by the kind of target; none where empty."""
+ONE_USE_TOKEN_LIFE = env.integer("JIT_ONE_USE_TOKEN_LIFE", 300)
+"""Seconds within which a one-use password must be used."""
+SESSION_CUT_WAIT = 1.5
+"""Seconds that a revocation waits for its gateways before it tries again."""
+GATEWAY_FENCE = env.integer("JIT_GATEWAY_FENCE", 30)
+"""A gateway that can't reach the database for so long ends its sessions by itself."""
+GATEWAY_LOST_AFTER = env.integer("JIT_GATEWAY_LOST_AFTER", 45)
+"""A gateway that was not seen for so long is given up; well over its own fence."""
 
 # --- Sign-in --------------------------------------------------------------------------
 AUTH_USER_MODEL = "identity.User"

@@ -1,17 +1,19 @@
-"""What the core may ask of this wing. No gateway exists yet, so nothing can be live here."""
+"""What the core may ask of this wing (`jit.workflow.ports.SessionsPort`)."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from uuid import UUID
 
 from jit.elevation.models import Grant
+from sessions import offers
+from sessions.operations import cutting
 
 
 class Sessions:
-    """The empty-handed backend: without gateways there are no access sessions to cut. The
-    connectors cut the target's own connections.
-    """
+    def cut(self, *, grants: Sequence[Grant], now: dt.datetime) -> set[UUID]:
+        return cutting.cut(grants=grants, now=now)
 
-    def cut(self, *, grants: Sequence[Grant], reason: str, now: dt.datetime) -> int:  # noqa: ARG002 -- the port's signature
-        return 0
+    def offer(self, *, grant: Grant, now: dt.datetime) -> dict[str, str] | None:
+        return offers.offer(grant=grant, now=now)

@@ -47,6 +47,16 @@ class Action(StrEnum):
     DELEGATION_REVOKED = "delegation.revoked"
     DECISION_MADE = "decision.made"
     DECISION_REFUSED = "decision.refused"
+    # Access sessions, and what opens them
+    SESSION_CREATED = "session.created"
+    SESSION_OPENED = "session.opened"
+    SESSION_CLOSED = "session.closed"
+    SESSION_SEALED = "session.sealed"
+    SESSION_REFUSED = "session.refused"
+    SESSION_TERMINATED = "session.terminated"
+    SESSION_TOKEN_USED = "session.token-used"  # noqa: S105 -- a name, no password
+    SSH_KEY_ADDED = "ssh-key.added"
+    SSH_KEY_REMOVED = "ssh-key.removed"
     # Break-glass and its review
     BREAK_GLASS_USED = "break-glass.used"
     REVIEW_CREATED = "review.created"

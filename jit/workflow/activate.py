@@ -12,7 +12,6 @@ from django.db import transaction
 from django.db.models import Q
 
 from jit.audit import operations as audit
-from jit.catalog.models import Target
 from jit.connectors.base import ConnectorError, Issued
 from jit.elevation import operations as elevation
 from jit.elevation import provisioning
@@ -20,19 +19,14 @@ from jit.elevation.models import Grant
 from jit.elevation.states import EndReason, GrantState
 from jit.kernel import db, tasks
 from jit.kernel.actor import CLOCK
-from jit.policy import operations as policy
-from jit.policy.ruling import Outcome
-from jit.tickets import queries as tickets
-from jit.tickets.adapters.base import TicketNotFound, TicketSnapshot, TicketSystemUnavailable
-from jit.workflow import facts, hints, late, tell
+from jit.workflow import ask_again, hints, late, tell
+from jit.workflow.ask_again import NoLongerEligible, NotYet
 
 log = logging.getLogger(__name__)
 
 LEASE = dt.timedelta(seconds=settings.LEASE)
 """Longer than all calls of one provisioning may take, so that two workers never hold a grant."""
 SLOWEST_RETRY = 30.0
-LARGEST_SKEW = 2.0
-"""Seconds between a target's clock and ours, as its last health check saw them."""
 
 
 def backoff(tries: int) -> dt.timedelta:
@@ -41,19 +35,6 @@ def backoff(tries: int) -> dt.timedelta:
     """
     longest = min(0.5 * 2 ** min(tries, 10), SLOWEST_RETRY)
     return dt.timedelta(seconds=longest * (0.5 + random.random() / 2))  # noqa: S311 -- jitter
-
-
-class NoLongerEligible(Exception):
-    """Something that allowed the request holds no more; `reason` ends the grant."""
-
-    def __init__(self, reason: EndReason, comment: str) -> None:
-        super().__init__(comment)
-        self.reason = reason
-        self.comment = comment
-
-
-class NotYet(Exception):
-    """Something is missing that may still come; `waiting_for` tells the requester."""
 
 
 def due(now: dt.datetime, limit: int = 100) -> list[UUID]:
@@ -80,7 +61,7 @@ def activate(*, grant_id: UUID) -> None:
     if fresh is None:
         return
     try:
-        granted_seconds = _ask_again(fresh, now)
+        granted_seconds = ask_again.before_activation(fresh, now)
     except NoLongerEligible as lost:
         _give_up(grant_id, reason=lost.reason, comment=lost.comment)
         return
@@ -111,84 +92,6 @@ def _read(grant_id: UUID, now: dt.datetime) -> Grant | None:
         )
         .first()
     )
-
-
-def _ask_again(grant: Grant, now: dt.datetime) -> int:
-    """Ask account, catalogue, ticket, second factor and the policy in force once more
-    (promise 9); return the seconds they still allow.
-    """
-    request, user, role = grant.request, grant.user, grant.role
-    if not user.is_active:
-        raise NoLongerEligible(EndReason.REQUESTER_LEFT, f"{user.username} is disabled.")
-    if not role.enabled or not role.target.enabled:
-        raise NoLongerEligible(EndReason.POLICY, f"{role.slug} is no longer in the catalogue.")
-    _refuse_wrong_clock(role.target)
-    ticket = _ticket_again(grant)
-    if request.break_glass:
-        return request.granted_seconds
-    ruling = policy.rule(
-        facts.of(
-            requester=user,
-            role=role,
-            ticket=ticket,
-            ask_seconds=request.granted_seconds,
-            justification=request.justification,
-            starts_at=None,
-            extends=False,
-            break_glass=False,
-            channel=request.channel,
-            now=now,
-            silent_ticket=request.ticket_key if ticket is None else "",
-        ),
-        now=now,
-    )
-    if ruling.outcome is Outcome.ERROR:
-        raise NotYet("the policy, which fails to evaluate; the operators are told")
-    if ruling.outcome is Outcome.NOT_ELIGIBLE and not ruling.facts["user"]["on_call_known"]:
-        # Whoever is on call now may be so still: silence delays a grant, it never ends one.
-        raise NotYet("the on-call system, which does not answer")
-    if ticket is not None and ruling.outcome in {Outcome.DENIED, Outcome.NOT_ELIGIBLE}:
-        raise NoLongerEligible(
-            EndReason.POLICY, "The policy in force says no: " + " ".join(ruling.missing)[:900]
-        )
-    max_age = ruling.obligations.mfa_max_age_seconds
-    factor_at = user.second_factor_at
-    if max_age is not None and (
-        factor_at is None or now - factor_at > dt.timedelta(seconds=max_age)
-    ):
-        raise NotYet("your second factor: enter your current code on your account page")
-    return min(request.granted_seconds, ruling.max_duration_seconds or request.granted_seconds)
-
-
-def _refuse_wrong_clock(target: Target) -> None:
-    """A deadline is judged by the target's clock: one that is off ends privilege at another
-    time than the books say, so nothing is given there until it is right.
-    """
-    skew = target.health.get("skew_seconds")
-    if skew is not None and abs(skew) > LARGEST_SKEW:
-        raise NotYet(
-            f"{target.slug}, whose clock is {abs(skew):.1f} s off; its operators must set it right"
-        )
-
-
-def _ticket_again(grant: Grant) -> TicketSnapshot | None:
-    request = grant.request
-    if not request.ticket_system:
-        return None
-    try:
-        ticket = tickets.fetch(request.ticket_system, request.ticket_key)
-    except TicketNotFound as gone:
-        raise NoLongerEligible(EndReason.TICKET_CLOSED, gone.detail) from gone
-    except TicketSystemUnavailable as unavailable:
-        obligation = request.ruling.get("obligations", {}).get("on_ticket_unreachable")
-        if obligation == "extra_step":
-            return None
-        raise NotYet(f"the ticket system: {unavailable.detail}") from unavailable
-    if not ticket.is_open and not request.break_glass:
-        raise NoLongerEligible(
-            EndReason.TICKET_CLOSED, f"Ticket {ticket.key} is {ticket.status.lower()}."
-        )
-    return ticket
 
 
 def _claim(grant_id: UUID, *, granted_seconds: int) -> Grant | None:

@@ -20,6 +20,7 @@ from jit.kernel.actor import Actor
 from jit.kernel.errors import Conflict, DomainError, NotAllowed
 from jit.workflow import hints, late
 from jit.workflow.activate import LEASE
+from jit.workflow.ports import sessions
 
 
 class NotYourCredential(NotAllowed):
@@ -34,6 +35,10 @@ class CredentialBusy(Conflict):
     """Another call works on this grant right now."""
 
 
+class OnlyThroughGateway(Conflict):
+    """What is done with the grant must be recorded, and no gateway is there to record it."""
+
+
 class TargetUnavailable(DomainError):
     """The target does not answer, so no new password could be set."""
 
@@ -41,18 +46,29 @@ class TargetUnavailable(DomainError):
 
 
 def show(*, grant_id: UUID, user: User, actor: Actor) -> dict[str, Any]:
-    """Return the credential. The password is wiped here as it is shown; asking again sets a
-    new one on the target, and the one shown before stops working for new connections.
+    """Return the credential: for the gateway where one serves such targets, else for the
+    target itself. The password is wiped here as it is shown; asking again sets a new one,
+    and the one shown before stops working for new connections.
 
-    Raises NotYourCredential, CredentialNotActive, CredentialBusy, TargetUnavailable.
+    Raises NotYourCredential, CredentialNotActive, CredentialBusy, OnlyThroughGateway,
+    TargetUnavailable.
     """
     with transaction.atomic():
         grant = queries.lock_grant(grant_id)
         now = db.now()
         _check(grant, user, now)
+        offered = sessions().offer(grant=grant, now=now)
+        if offered is not None:
+            _shown(grant, renewed=grant.credential_shown_at is not None, actor=actor, gateway=True)
+            return offered
+        if record_of(grant) == "required":
+            raise OnlyThroughGateway(
+                f"What is done with {grant.role.slug} must be recorded, and no gateway for "
+                f"{grant.target.kind} targets is running. Ask your operators to start one."
+            )
         if grant.credential is not None:
             credential = provisioning.open_credential(grant)
-            _shown(grant, renewed=False, actor=actor)
+            _shown(grant, renewed=False, actor=actor, gateway=False)
             return credential
         if grant.lease_until is not None and grant.lease_until > now:
             raise CredentialBusy("The credential is being renewed; try again in a second.")
@@ -70,10 +86,16 @@ def show(*, grant_id: UUID, user: User, actor: Actor) -> dict[str, Any]:
         fresh = queries.lock_grant(grant_id)
         if fresh.state == GrantState.ACTIVE:
             elevation.drop_lease(grant=grant)
-            _shown(fresh, renewed=True, actor=actor)
+            _shown(fresh, renewed=True, actor=actor, gateway=False)
             return dict(issued.credential)
     late.undo(grant=grant)
     raise CredentialNotActive(f"This grant is {fresh.state} by now.")
+
+
+def record_of(grant: Grant) -> str:
+    """Return what the ruling demands of the recorder: required, best_effort or none."""
+    owed: dict[str, Any] = grant.request.ruling.get("obligations", {})
+    return str(owed.get("record", "best_effort"))
 
 
 def _check(grant: Grant, user: User, now: dt.datetime) -> None:
@@ -85,15 +107,16 @@ def _check(grant: Grant, user: User, now: dt.datetime) -> None:
         )
 
 
-def _shown(grant: Grant, *, renewed: bool, actor: Actor) -> None:
+def _shown(grant: Grant, *, renewed: bool, actor: Actor, gateway: bool) -> None:
     now = db.now()
-    Grant.objects.filter(pk=grant.pk).update(credential=None, credential_shown_at=now)
+    gone = {} if gateway else {"credential": None}
+    Grant.objects.filter(pk=grant.pk).update(credential_shown_at=now, **gone)
     audit.record(
         action="grant.credential-shown",
         actor=actor,
         now=now,
         subject=audit.Subject(type="grant", id=str(grant.pk), label=str(grant)),
-        body={"renewed": renewed},
+        body={"renewed": renewed, "through": "gateway" if gateway else "target"},
         request_id=grant.request_id,
         grant_id=grant.pk,
     )

@@ -119,6 +119,9 @@ class ApprovalsPort(Protocol):
     def candidates(self, *, expressions: Sequence[str]) -> list[User]:
         """Return the active people behind resolved expressions, and their stand-ins."""
 
+    def decided_by(self, *, username: str) -> Iterable[UUID]:
+        """Return the ids of requests on which this person gave a decision."""
+
     def lent_to(self, user: User) -> list[str]:
         """Return the resolved expressions that `user` may answer now for somebody else."""
 
@@ -129,8 +132,16 @@ class ApprovalsPort(Protocol):
 
 
 class SessionsPort(Protocol):
-    def cut(self, *, grants: Sequence[Grant], reason: str, now: dt.datetime) -> int:
-        """End every live access session of these grants; return how many were cut."""
+    def cut(self, *, grants: Sequence[Grant], now: dt.datetime) -> set[UUID]:
+        """End every live access session of these grants and wait a moment for their gateways
+        to have done it; return the ids of grants of which a session may still be open.
+        """
+
+    def offer(self, *, grant: Grant, now: dt.datetime) -> dict[str, str] | None:
+        """Return how the holder of an ACTIVE grant comes in through a gateway, with a fresh
+        one-use password, in the caller's transaction; None where no gateway serves targets
+        of its kind.
+        """
 
 
 def approvals() -> ApprovalsPort:

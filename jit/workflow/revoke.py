@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from jit.audit import operations as audit
 from jit.catalog import queries as catalog
-from jit.connectors.base import ConnectorError, Revoked
+from jit.connectors.base import Ambiguous, ConnectorError, Revoked
 from jit.elevation import operations as elevation
 from jit.elevation import provisioning, queries
 from jit.elevation.models import Grant
@@ -32,6 +32,7 @@ from jit.workflow.ports import sessions
 log = logging.getLogger(__name__)
 
 BATCH = 250
+STILL_OPEN = Ambiguous("an access session through a gateway may still be open")
 
 
 class NotYours(NotAllowed):
@@ -198,13 +199,25 @@ def _work(batch: Sequence[Grant]) -> int:
     gone = 0
     for grants in by_target.values():
         now = db.now()
-        try:
-            sessions().cut(grants=grants, reason="revoked", now=now)
-        except Exception:
-            log.exception("could not cut access sessions; the target's own are cut below")
+        still_open = _cut(grants, now)
         answers = provisioning.revoke(target=grants[0].target, grants=grants, now=now)
-        gone += _finish(grants, answers)
+        gone += _finish(
+            grants,
+            [
+                STILL_OPEN if grant.pk in still_open and isinstance(answer, Revoked) else answer
+                for grant, answer in zip(grants, answers, strict=True)
+            ],
+        )
     return gone
+
+
+def _cut(grants: Sequence[Grant], now: dt.datetime) -> set[UUID]:
+    """End the grants' access sessions; return the grants that may still have one open."""
+    try:
+        return sessions().cut(grants=grants, now=now)
+    except Exception:  # the target's own connections are cut all the same, and this is tried again
+        log.exception("could not tell whether access sessions are closed")
+        return {grant.pk for grant in grants}
 
 
 def _finish(grants: Sequence[Grant], answers: Sequence[Revoked | ConnectorError]) -> int:

@@ -1,0 +1,1 @@
+"""The doors: processes of their own, through which people reach targets on the record."""

@@ -1,0 +1,1 @@
+"""All writes to access sessions and what opens them."""

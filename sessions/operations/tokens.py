@@ -1,0 +1,112 @@
+"""One-use passwords: made for one door of one grant, good for one session, then dead."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from jit.audit import operations as audit
+from jit.elevation.models import Grant
+from jit.identity.models import User
+from jit.kernel import db
+from jit.kernel.actor import Actor, ActorKind, Channel
+from sessions.models import OneUseToken
+from sessions.states import Door
+
+PREFIX = "jit_one"
+_BYTES = 20
+"""160 random bits: nobody guesses them, and people can still paste them."""
+
+
+def issue(
+    *, grant: Grant, door: Door, now: dt.datetime, verifier: Mapping[str, Any] | None = None,
+    plain: str = "",
+) -> str:  # fmt: skip
+    """Return a fresh password for `grant` through `door`; what was offered there before and
+    not used is dead. In the caller's transaction. `verifier` and the `plain` password it was
+    made from are for doors that never see the password.
+    """
+    OneUseToken.objects.filter(
+        grant=grant, door=door.value, used_at__isnull=True, expires_at__gt=now
+    ).update(expires_at=now)
+    plain = plain or new()
+    OneUseToken.objects.create(
+        grant=grant,
+        user=grant.user,
+        door=door.value,
+        digest=digest_of(plain),
+        verifier=dict(verifier or {}),
+        created_at=now,
+        expires_at=now + dt.timedelta(seconds=settings.ONE_USE_TOKEN_LIFE),
+    )
+    return plain
+
+
+def new() -> str:
+    return f"{PREFIX}_{secrets.token_urlsafe(_BYTES)}"
+
+
+def digest_of(plain: str) -> str:
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def redeem(*, plain: str, door: Door) -> OneUseToken | None:
+    """Use a password up and return its row, or None when it opens nothing: unknown, used,
+    past its time, for another door, or its owner disabled.
+    """
+    return _use(door, digest=digest_of(plain))
+
+
+def redeem_proven(*, token: OneUseToken, door: Door) -> OneUseToken | None:
+    """Use up a password that was proven without being sent; None when somebody was faster."""
+    return _use(door, pk=token.pk)
+
+
+def waiting(*, external_name: str, door: Door) -> OneUseToken | None:
+    """Return the one unused password for the grant of this name at this door, or None."""
+    return (
+        OneUseToken.objects.select_related("user", "grant")
+        .filter(
+            grant__external_name=external_name,
+            door=door.value,
+            used_at__isnull=True,
+            expires_at__gt=db.now(),
+            user__is_active=True,
+        )
+        .first()
+    )
+
+
+def _use(door: Door, **which: Any) -> OneUseToken | None:
+    with transaction.atomic():
+        now = db.now()
+        hit = OneUseToken.objects.filter(
+            **which,
+            door=door.value,
+            used_at__isnull=True,
+            expires_at__gt=now,
+            user__is_active=True,
+        ).update(used_at=now)
+        if not hit:
+            return None
+        token = OneUseToken.objects.select_related("user", "grant__request").get(**which)
+        audit.record(
+            action="session.token-used",
+            actor=_owner(token.user),
+            now=now,
+            subject=audit.Subject(type="grant", id=str(token.grant_id), label=str(token.grant)),
+            body={"door": door.value},
+            request_id=token.grant.request_id,
+            grant_id=token.grant_id,
+        )
+        return token
+
+
+def _owner(user: User) -> Actor:
+    return Actor(kind=ActorKind.USER, id=str(user.pk), name=user.username, channel=Channel.CLI)

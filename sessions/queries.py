@@ -1,0 +1,131 @@
+"""Reads of access sessions; `sessions_visible_to` is the only way to one for a person."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from contextlib import suppress
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from jit.elevation import queries as elevation
+from jit.elevation.models import Grant
+from jit.elevation.states import GrantState
+from jit.identity import permissions
+from jit.identity.models import User
+from jit.identity.permissions import Permission
+from jit.kernel.errors import NotAllowed, NotFound
+from jit.workflow import access
+from jit.workflow.ports import approvals
+from sessions.models import AccessSession, SshKey
+from sessions.states import OPEN
+
+
+class UnknownSession(NotFound):
+    """No such session, or not one that the caller may see."""
+
+
+def sessions() -> QuerySet[AccessSession]:
+    return AccessSession.objects.select_related(
+        "user", "role__target", "role__owner_group", "target", "grant__request", "gateway"
+    )
+
+
+def sessions_visible_to(user: User) -> QuerySet[AccessSession]:
+    """Return the sessions `user` may see: their own, and all for whoever may read all."""
+    if permissions.has(user, Permission.SESSION_READ_ALL):
+        return sessions()
+    return sessions().filter(user=user)
+
+
+def session_visible_to(user: User, session_id: UUID) -> AccessSession:
+    try:
+        return sessions_visible_to(user).get(pk=session_id)
+    except AccessSession.DoesNotExist:
+        raise UnknownSession("There is no such session that you may see.") from None
+
+
+def require_may_terminate(user: User, session: AccessSession) -> None:
+    """Raise NotAllowed unless `user` may read all sessions or end the session's grant."""
+    if permissions.has(user, Permission.SESSION_READ_ALL) or access.may_revoke(user, session.grant):
+        return
+    raise NotAllowed("Only auditors, and who may revoke the grant, may end this session.")
+
+
+def filter_sessions(
+    rows: QuerySet[AccessSession],
+    *,
+    user: str = "",
+    role: str = "",
+    target: str = "",
+    ticket: str = "",
+    approver: str = "",
+    state: str = "",
+    kind: str = "",
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    break_glass: bool | None = None,
+) -> QuerySet[AccessSession]:
+    """Narrow the rows; `approver` is the user name of somebody who said yes to the request."""
+    exact = {
+        "user__username": user,
+        "role__slug": role,
+        "target__slug": target,
+        "grant__request__ticket_key": ticket,
+        "state": state,
+        "kind": kind,
+    }
+    rows = rows.filter(**{name: value for name, value in exact.items() if value})
+    if approver:
+        rows = rows.filter(grant__request_id__in=approvals().decided_by(username=approver))
+    if since:
+        rows = rows.filter(opened_at__gte=since)
+    if until:
+        rows = rows.filter(opened_at__lt=until)
+    if break_glass is not None:
+        rows = rows.filter(grant__request__break_glass=break_glass)
+    return rows
+
+
+def sessions_of_grants(grants: Iterable[UUID]) -> QuerySet[AccessSession]:
+    return sessions().filter(grant_id__in=grants).order_by("opened_at", "id")
+
+
+def open_sessions_of_gateway(gateway_id: UUID) -> QuerySet[AccessSession]:
+    return AccessSession.objects.filter(gateway_id=gateway_id, state__in=OPEN).select_related(
+        "grant", "user"
+    )
+
+
+def usable_grant(*, user: User, wanted: str, kind: str) -> Grant | None:
+    """Return the grant of `user` that `wanted` names on a target of `kind`: by its name on the
+    target (`jit_…`), its id, or its role's slug. One in use comes before one that is over.
+    """
+    rows = elevation.grants().filter(user=user, target__kind=kind)
+    named = Q(external_name=wanted[:63]) | Q(
+        role__slug=wanted[:100], state__in=[GrantState.ACTIVE, GrantState.ACTIVATING]
+    )
+    with suppress(ValueError):
+        named |= Q(pk=UUID(wanted))
+    found = list(rows.filter(named).order_by("-created_at")[:5])
+    live = [grant for grant in found if grant.state == GrantState.ACTIVE]
+    return next(iter(live or found), None)
+
+
+def active_grant_named(external_name: str) -> Grant | None:
+    """Return the ACTIVE grant with this name on its target, whoever's it is, or None."""
+    return elevation.grants().filter(external_name=external_name, state=GrantState.ACTIVE).first()
+
+
+def owner_of_key(fingerprint: str) -> SshKey | None:
+    """Return the registered key with this fingerprint (`SHA256:…`), its owner active, or None."""
+    return (
+        SshKey.objects.select_related("user")
+        .filter(fingerprint=fingerprint, removed_at__isnull=True, user__is_active=True)
+        .first()
+    )
+
+
+def keys_of(user: User) -> QuerySet[SshKey]:
+    return SshKey.objects.filter(user=user, removed_at__isnull=True)
