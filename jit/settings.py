@@ -407,6 +407,11 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [],
 }
 
+# --- Recordings of access sessions (docs/recordings.md) -----------------------------------
+_DATA = Path(env.text("JIT_DATA", str(BASE_DIR / ".data")))
+RECORDINGS_SPOOL = Path(env.text("JIT_RECORDINGS_SPOOL", str(_DATA / "spool")))
+"""On a gateway's own disk: where a recording is until the store has it."""
+
 # --- Language, time, log --------------------------------------------------------------
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -1,0 +1,57 @@
+"""What the recorder's tests share: a tape's lines read back from the spool, and damage to do."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from sessions.recording import asciicast, keys, pieces
+from sessions.recording.asciicast import Event
+
+HEADER = {"term": {"cols": 80, "rows": 24, "type": "xterm-256color"}, "title": "orders-db"}
+
+
+def opened(data: bytes) -> tuple[pieces.Opener, int]:
+    """Return what opens the pieces of a recording's bytes, and where they begin."""
+    preamble, start = pieces.Preamble.decode(data)
+    key = keys.unwrap(preamble.wrapped_key, session_id=preamble.session_id)
+    return pieces.Opener(key=key, preamble=preamble), start
+
+
+def found(path: Path) -> list[pieces.Found | pieces.Damage]:
+    data = path.read_bytes()
+    opener, start = opened(data)
+    return list(pieces.scan(data, opener, start))
+
+
+def lines(path: Path) -> bytes:
+    """Return all lines of the recording at `path`, the header's first."""
+    return b"".join(each.plain for each in found(path) if isinstance(each, pieces.Found))
+
+
+def events(path: Path) -> list[Event]:
+    return list(asciicast.events(lines(path).splitlines()))
+
+
+def made(contents: list[bytes], *, final: bool = True) -> tuple[bytes, list[int]]:
+    """Return a recording's bytes with one piece for each of `contents`, and where each begins."""
+    import zstandard
+
+    session_id, key = uuid.uuid4(), keys.new()
+    preamble = pieces.Preamble(
+        session_id, 1_000_000, pieces.new_nonce(), keys.wrap(key, session_id=session_id)
+    )
+    sealer = pieces.Sealer(key=key, preamble=preamble)
+    packer = zstandard.ZstdCompressor()
+    data, offsets = preamble.encode(), []
+    for number, plain in enumerate(contents):
+        offsets.append(len(data))
+        data += sealer.seal(
+            packer,
+            plain,
+            first=number * 500_000,
+            last=number * 500_000 + 1,
+            wall=1_000_000 + number * 500_000,
+            final=final and number == len(contents) - 1,
+        )
+    return data, offsets
