@@ -172,7 +172,7 @@ def hand_over(*argv: str) -> None:
 
 def test(extra: list[str]) -> int:
     """Run the tests, the browser's apart: Playwright's loop and others' don't mix."""
-    system.need(["chromium", "postgresql-15"], say)
+    system.need(["chromium", "openssh-client", "openssh-server", "postgresql-15"], say)
     code = call(PYTHON, "-m", "pytest", "-m", "not browser and not chaos", *extra)
     if code or extra:
         return code
@@ -212,7 +212,7 @@ def main(argv: list[str]) -> int:
         if command == "run":
             hand_over("-m", "jit.ops.embedded.supervisor", *extra)
         if command == "bench":
-            system.need(["postgresql-15"], say)
+            system.need(["openssh-client", "openssh-server", "postgresql-15"], say)
             hand_over("-m", "bench", *extra)
         if command == "chaos":
             hand_over("-m", "pytest", "-m", "chaos", *extra)

@@ -10,6 +10,10 @@ from typing import Callable
 
 NEEDS = {
     "chromium": lambda: bool(shutil.which("chromium") or shutil.which("chromium-browser")),
+    "openssh-client": lambda: bool(shutil.which("ssh") and shutil.which("ssh-keygen")),
+    "openssh-server": lambda: bool(
+        shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    ),
     "postgresql-15": lambda: os.access("/usr/lib/postgresql/15/bin/postgres", os.X_OK),
 }
 
