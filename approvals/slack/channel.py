@@ -111,7 +111,7 @@ def _reply(note: Note, recipient: User, copy: SlackMessage | None) -> str:
         if found:
             return found
     if not client.may_post(channel):
-        raise DeliveryFailed("one message a second in each channel")
+        raise DeliveryFailed("one message a second in each channel", paced=True)
     words = wording.words(
         note.kind, note.payload, wording.Reader(recipient.username, recipient.timezone)
     )

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, NullIf
 
 from jit.audit.operations import Subject
@@ -40,6 +40,12 @@ LEASE = dt.timedelta(seconds=90)
 BUDGET = 20.0
 """Seconds that one run may take before it lets another have the worker."""
 SLOWEST_RETRY = 600.0
+PACE = dt.timedelta(seconds=1)
+"""How long a message waits whose turn it was not."""
+IN_ORDER = dt.timedelta(minutes=5)
+"""A person hears of one thing in the order in which it happened; a message that could not be
+delivered for this long no longer holds back the later ones.
+"""
 
 
 def backoff(tries: int) -> dt.timedelta:
@@ -99,13 +105,20 @@ def deliver_lane(lane: str) -> int:
                 return arrived
             arrived += len(batch)
             continue
+        untold: set[tuple[str, ...]] = set()
         for place, row in enumerate(batch):
             if monotonic() >= stop_at:
                 _release(batch[place:])
                 break
+            about = (str(row.recipient_id), row.subject_type, row.subject_id)
+            if about in untold and row.recipient_id is not None:
+                _release([row])
+                continue
             failure = _send(row)
             arrived += failure is None
             _settle(row, failure)
+            if failure is not None and not failure.permanent:
+                untold.add(about)
             if failure is not None and (failure.lane_down or failure.gone):
                 return arrived
     return arrived
@@ -130,7 +143,8 @@ def _claim(lane: str) -> Sequence[Notification]:
             waiting.select_related("recipient", "endpoint")
             .filter(lane=lane, next_try_at__lte=now, expires_at__gt=now)
             .filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
-            .order_by("next_try_at", "created_at", "id")
+            .exclude(Exists(_untold_before(now)))
+            .order_by("created_at", "id")
             .select_for_update(of=("self",), skip_locked=True)[
                 : LARGE_BATCH if _at_once(lane) else BATCH
             ]
@@ -139,6 +153,23 @@ def _claim(lane: str) -> Sequence[Notification]:
             lease_until=now + LEASE, tries=F("tries") + 1
         )
         return rows
+
+
+def _untold_before(now: dt.datetime) -> QuerySet[Notification]:
+    """Return what this person has yet to be told before it, of the same thing by the same way,
+    and can't be told in this very run.
+    """
+    return Notification.objects.filter(
+        outcome=Outcome.WAITING,
+        lane=OuterRef("lane"),
+        recipient=OuterRef("recipient"),
+        subject_type=OuterRef("subject_type"),
+        subject_id=OuterRef("subject_id"),
+        created_at__lt=OuterRef("created_at"),
+        created_at__gt=now - IN_ORDER,
+        next_try_at__gt=now,
+        expires_at__gt=now,
+    )
 
 
 def _release(rows: Sequence[Notification]) -> None:
@@ -214,6 +245,9 @@ def _settle(row: Notification, failure: DeliveryFailed | None) -> None:
         )
         if row.endpoint is not None and row.endpoint.failing_since is not None:
             WebhookEndpoint.objects.filter(pk=row.endpoint.pk).update(failing_since=None)
+        return
+    if failure.paced:
+        waiting.update(next_try_at=now + PACE, lease_until=None, tries=F("tries") - 1)
         return
     reason = str(failure)[:500]
     log.warning("%s to %s not delivered: %s", row.kind, row.lane, reason)

@@ -90,6 +90,9 @@ class TestAClick:
 
         shown = until(rita.message, lambda found: "done" in buttons_of(found["blocks"]))
         assert "Active until" in text_of(shown["blocks"])
+        told = until(rita.thread, lambda found: len(found) > 1)
+        assert told[0].startswith("ada approved your request"), told
+        assert "is active until" in told[1], told
         assert post(jit, rita.press("done", shown)).status_code == 200
         ended = jit.wait(grant_id, "ENDED")
         assert ended["end_reason"] == "returned"
@@ -99,7 +102,8 @@ class TestAClick:
                 lambda found: "Ended returned" in text_of(found["blocks"]),
             )
             assert buttons_of(final["blocks"]) == ["open"]
-        until(rita.thread, lambda found: any("has ended" in words for words in found))
+        told = until(rita.thread, lambda found: len(found) > 2)
+        assert "has ended" in told[2], told
         said = jit.rows(
             "SELECT channel, second_factor FROM approvals_decision d"
             " JOIN approvals_step s ON s.id = d.step_id"

@@ -38,7 +38,8 @@ class Note:
 class DeliveryFailed(Exception):
     """The message did not get through. `permanent`: no try will change that. `retry_after`:
     seconds that the other side asked us to wait. `lane_down`: nothing gets through there, so
-    the rest is not even tried until then. `gone`: the place itself is no more.
+    the rest is not even tried until then. `gone`: the place itself is no more. `paced`: nothing
+    failed, it is only not this message's turn yet; it waits `retry_after`, the rest goes on.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class DeliveryFailed(Exception):
         retry_after: float | None = None,
         lane_down: bool = False,
         gone: bool = False,
+        paced: bool = False,
     ) -> None:
         super().__init__(why)
         self.permanent = permanent or gone
         self.retry_after = retry_after
         self.lane_down = lane_down or retry_after is not None
         self.gone = gone
+        self.paced = paced
 
 
 class Channel(Protocol):

@@ -63,6 +63,46 @@ class TestDeliverLane:
         assert scripted.handed[0].attempt == 1
         assert scripted.handed[0].recipient == ada
 
+    def test_tells_a_person_of_one_thing_in_its_order(
+        self, ada: User, bo: User, scripted: type[Scripted]
+    ) -> None:
+        scripted.script = [DeliveryFailed("busy")]
+        tell(ada, kind=Kind.DECIDED, key="first")
+        tell(ada, kind=Kind.ACTIVE, key="second")
+        tell(bo, kind=Kind.ACTIVE, key="second")
+        delivering.deliver_lane("pigeon")
+        assert [(note.recipient, note.key) for note in scripted.handed] == [
+            (ada, "first"),
+            (bo, "second"),
+        ]
+        assert delivering.deliver_lane("pigeon") == 0
+        later(pigeon(key="first"), seconds=60)
+        assert delivering.deliver_lane("pigeon") == 2
+        assert [note.key for note in scripted.handed[2:]] == ["first", "second"]
+        assert pigeon(recipient=ada, key="second").tries == 1
+
+    def test_does_not_hold_back_for_ever(self, ada: User, scripted: type[Scripted]) -> None:
+        scripted.script = [DeliveryFailed("busy")]
+        tell(ada, key="first")
+        delivering.deliver_lane("pigeon")
+        stuck = Notification.objects.filter(channel="pigeon", key="first")
+        stuck.update(
+            created_at=db.now() - delivering.IN_ORDER, next_try_at=db.now() + dt.timedelta(hours=1)
+        )
+        tell(ada, key="second")
+        assert delivering.deliver_lane("pigeon") == 1
+        assert scripted.handed[-1].key == "second"
+
+    def test_waits_its_turn_without_having_failed(
+        self, ada: User, scripted: type[Scripted]
+    ) -> None:
+        scripted.script = [DeliveryFailed("one a second", paced=True)]
+        tell(ada)
+        assert delivering.deliver_lane("pigeon") == 0
+        row = pigeon()
+        assert (row.tries, row.reason, row.outcome) == (0, "", Outcome.WAITING)
+        assert row.next_try_at - db.now() <= delivering.PACE
+
     def test_tries_again_later_and_later_with_the_same_id(
         self, ada: User, scripted: type[Scripted]
     ) -> None:
