@@ -6,14 +6,13 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from approvals import delegation_queries, escalation, operations, queries
+from approvals import delegation_queries, escalation, operations, queries, resolving
 from approvals.delegation_queries import Eligible
 from jit.catalog.models import Role
 from jit.elevation.models import ElevationRequest
 from jit.identity.models import User
 from jit.kernel.actor import Actor
 from jit.kernel.errors import DomainError
-from jit.oncall import queries as on_call
 from jit.policy.ruling import StepSpec
 from jit.workflow.ports import ChainView, Resolution
 
@@ -80,24 +79,9 @@ class Approvals:
     def expand(
         self, *, any_of: Sequence[str], requester: User, role: Role, ticket_assignee: str | None
     ) -> list[str]:
-        """Return the expressions with the relative ones made absolute. Those that name nobody
-        (no manager, an unassigned ticket, an on-call system that does not answer) fall away:
-        they never turn into a yes. May wait for the on-call system: never in a transaction.
-        """
-        absolute: list[str] = []
-        for expression in any_of:
-            if expression == "role-owner":
-                absolute.append(f"group:{role.owner_group.slug}")
-            elif expression == "manager":
-                absolute += [f"user:{requester.manager.username}"] if requester.manager else []
-            elif expression == "ticket-assignee":
-                absolute += [f"user:{ticket_assignee}"] if ticket_assignee else []
-            elif expression.startswith("oncall:"):
-                name = expression.removeprefix("oncall:")
-                absolute += [f"user:{username}" for username in on_call.people_on_call(name)]
-            else:
-                absolute.append(expression)
-        return list(dict.fromkeys(absolute))
+        return resolving.expand(
+            any_of=any_of, requester=requester, role=role, ticket_assignee=ticket_assignee
+        )
 
     def open(
         self,

@@ -138,6 +138,12 @@ class Decision(models.Model):
     def __str__(self) -> str:
         return f"{self.verdict} by {self.approver_id}"
 
+    @property
+    def who(self) -> str:
+        """Return whose word it is as people see it: "ada", or "ada for bo"."""
+        behalf = f" for {self.on_behalf_of.username}" if self.on_behalf_of else ""
+        return f"{self.approver.username}{behalf}"
+
 
 class Delegation(models.Model):
     """A stand-in that an approver names for `[starts_at, ends_at)`, for all they may answer or

@@ -316,11 +316,10 @@ def _decide(
         request_id=request.pk,
     )
     if verdict is Verdict.DENY:
-        _deny(chain=chain, step=current, approver=approver, actor=actor, now=now)
+        _deny(chain=chain, step=current, decision=decision, actor=actor, now=now)
     else:
         _approve(
             chain=chain,
-            approver=approver,
             step=current,
             voices=[*voices[current.position], decision],
             rest=[step for step in steps if step.position > current.position],
@@ -406,7 +405,7 @@ def _check_strength(
         )
 
 
-def _deny(*, chain: Chain, step: Step, approver: User, actor: Actor, now: dt.datetime) -> None:
+def _deny(*, chain: Chain, step: Step, decision: Decision, actor: Actor, now: dt.datetime) -> None:
     audit.transition(
         row=step, machine=STEP, verb="denied", actor=actor, now=now, changes={"closed_at": now}
     )
@@ -415,18 +414,23 @@ def _deny(*, chain: Chain, step: Step, approver: User, actor: Actor, now: dt.dat
         row=chain, machine=CHAIN, verb="denied", actor=actor, now=now, changes={"closed_at": now}
     )
     journey.deny(request=chain.request, actor=actor, now=now)
-    _tell(chain=chain, step=step, verdict=Verdict.DENY, by=approver, final=True, now=now)
+    _tell(chain=chain, step=step, voices=[decision], final=True, now=now)
 
 
 def _tell(
-    *, chain: Chain, step: Step, verdict: Verdict, by: User, final: bool, now: dt.datetime
+    *, chain: Chain, step: Step, voices: Sequence[Decision], final: bool, now: dt.datetime
 ) -> None:
-    """Tell requester and the step's other approvers that it needs nobody any more."""
+    """Tell requester and the step's other approvers that it needs nobody any more; the last of
+    the voices is the one that closed it.
+    """
+    last = voices[-1]
     tell.decided(
         request=chain.request,
         position=step.position,
-        verdict=verdict.value,
-        by=by,
+        verdict=last.verdict,
+        by=last.approver,
+        behalf=last.on_behalf_of.username if last.on_behalf_of else "",
+        voices=[str(voice.who) for voice in voices],
         people=queries.people_of(step.resolved),
         final=final,
         now=now,
@@ -436,7 +440,6 @@ def _tell(
 def _approve(
     *,
     chain: Chain,
-    approver: User,
     step: Step,
     voices: Sequence[Decision],
     rest: Sequence[Step],
@@ -454,7 +457,7 @@ def _approve(
         row=step, machine=STEP, verb="approved", actor=actor, now=now, changes={"closed_at": now}
     )
     final = not rest
-    _tell(chain=chain, step=step, verdict=Verdict.APPROVE, by=approver, final=final, now=now)
+    _tell(chain=chain, step=step, voices=voices, final=final, now=now)
     if rest:
         rest[0].chain = chain
         _open_step(step=rest[0], actor=actor, now=now)

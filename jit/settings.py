@@ -131,6 +131,8 @@ if env.text("JIT_JIRA_URL", ""):
         "severity_field": env.text("JIT_JIRA_SEVERITY_FIELD", "priority"),
     }
 DEFAULT_TICKET_SYSTEM = env.text("JIT_TICKET_SYSTEM", "local")
+TICKET_COMMENTS = env.listing("JIT_TICKET_COMMENTS", ",".join(TICKET_SYSTEMS))
+"""The ticket systems under whose tickets it is written what becomes of a request; none if empty."""
 
 # --- On call: nobody is, unless a system is named (docs/howto/on-call.md) ------------------
 ONCALL_SYSTEMS: dict[str, dict[str, Any]] = {}
@@ -163,8 +165,10 @@ ONCALL_WEBHOOK_SECRETS = [
     )
     if secret
 ]
-ONCALL_CHANGED_TASKS: list[str] = []
+ONCALL_CHANGED_TASKS = ["approvals.pager_changed"]
 """Tasks, by name, that hear of a service whose on-call may have changed (with its name)."""
+GROUP_CHANGED_TASKS = ["approvals.group_changed"]
+"""Tasks, by name, that hear of a group whose members changed (with its slug)."""
 POLICY_DIR = Path(env.text("JIT_POLICY_DIR", str(BASE_DIR / "policies")))
 
 # --- Slack: off unless a bot token is given (docs/howto/slack-operators.md) ---------------
@@ -280,6 +284,7 @@ CELERY_BEAT_SCHEDULE = {
 NOTIFICATION_CHANNELS = {
     "in_app": "jit.notifications.channels.in_app.InApp",
     "webhook": "jit.notifications.channels.webhook.Webhook",
+    "ticket": "jit.workflow.write_back.TicketComments",
 }
 """Where people hear of things; the inbox is always there, e-mail once a server is named."""
 if SLACK["bot_token"]:

@@ -17,3 +17,6 @@ class Sessions:
 
     def offer(self, *, grant: Grant, now: dt.datetime) -> dict[str, str] | None:
         return offers.offer(grant=grant, now=now)
+
+    def recordings(self, *, grant_id: UUID) -> list[str]:  # noqa: ARG002 -- the port's signature
+        return []  # No page shows a recording yet, so there is no address to give.

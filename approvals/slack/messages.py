@@ -50,7 +50,10 @@ class Snapshot:
         facts = [
             self.row.state,
             self.row.granted_seconds,
-            [[s.state, s.candidates, len(s.decisions)] for s in (chain.steps if chain else ())],
+            [
+                [s.state, s.candidates, s.stand_ins, len(s.decisions)]
+                for s in (chain.steps if chain else ())
+            ],
             [grant.state, str(grant.ends_at), grant.end_reason] if grant else None,
         ]
         return _digest(facts)
@@ -197,12 +200,11 @@ def _standing(shot: Snapshot) -> list[list[b.Element]]:
     for step in shot.chain.steps if shot.chain else ():
         for decision in step.decisions:
             said = "Denied" if decision.verdict == Verdict.DENY else "Approved"
-            less = (
-                f" for {duration(decision.duration_seconds)}" if decision.duration_seconds else ""
-            )
-            rows.append(
-                b.fact(said, f"by {decision.approver}{less} · ", b.moment(decision.decided_at))
-            )
+            who = decision.approver
+            if decision.on_behalf_of:
+                who += f" for {decision.on_behalf_of}"
+            less = f", {duration(decision.duration_seconds)}" if decision.duration_seconds else ""
+            rows.append(b.fact(said, f"by {who}{less} · ", b.moment(decision.decided_at)))
             if decision.comment:
                 rows.append(b.fact("Comment", b.word(decision.comment, limit=300)))
     return [*rows, *_now(shot)] or [b.fact("State", shot.row.state.lower())]
@@ -212,7 +214,7 @@ def _now(shot: Snapshot) -> list[list[b.Element]]:
     row, step, grant = shot.row, shot.open_step, shot.grant
     if row.state == RequestState.PENDING and step is not None and shot.chain is not None:
         voices = sum(1 for one in step.decisions if one.verdict == Verdict.APPROVE)
-        who = ", ".join(step.candidates[:12]) or "nobody any more"
+        who = ", ".join(_as(step, name) for name in step.candidates[:12]) or "nobody any more"
         return [
             b.fact(
                 "Waiting",
@@ -247,14 +249,22 @@ def headline_of(grant: Grant) -> str:
     return "Ending" if grant.state == GrantState.REVOKING else "Ended"
 
 
+def _as(step: StepView, name: str) -> str:
+    """Return who answers as people see it: "ada", or "ada for bo" where ada stands in."""
+    absent = [whose for stand_in, whose in step.stand_ins if stand_in == name]
+    return f"{name} for {' or '.join(absent)}" if absent else name
+
+
 def _why_you(shot: Snapshot, viewer: User) -> list[list[b.Element]]:
     step = shot.open_step
     if step is None:
         return []
     asked = " or ".join(one.partition(":")[2] or one for one in step.any_of)
-    others = [name for name in step.candidates if name != viewer.username]
+    absent = [whose for stand_in, whose in step.stand_ins if stand_in == viewer.username]
+    you = f", and you stand in for {' and '.join(absent)}" if absent else ""
+    others = [_as(step, name) for name in step.candidates if name != viewer.username]
     return [
-        b.fact("Why you", b.word(f"this step asks {asked}", limit=300)),
+        b.fact("Why you", b.word(f"this step asks {asked}{you}", limit=300)),
         b.fact("Else", b.word(", ".join(others[:12]) or "nobody but you", limit=400)),
     ]
 
@@ -280,7 +290,7 @@ def may_answer(shot: Snapshot, viewer: User) -> bool:
     """
     step = shot.open_step
     spoken = shot.chain is not None and any(
-        decision.approver == viewer.username
+        viewer.username in {decision.approver, decision.on_behalf_of}
         for one in shot.chain.steps
         for decision in one.decisions
     )

@@ -121,7 +121,7 @@ def delivery(row: Notification) -> dict[str, Any]:
         "id": str(row.pk),
         "kind": row.kind,
         "channel": row.channel,
-        "to": str(row.recipient or row.endpoint),
+        "to": row.goes_to,
         "outcome": row.outcome,
         "arrived": row.arrived,
         "reason": row.reason,

@@ -42,6 +42,7 @@ class Action(StrEnum):
     STEP_SKIPPED = "step.skipped"
     STEP_ESCALATED = "step.escalated"
     STEP_REMINDED = "step.reminded"
+    STEP_ASKED_ALSO = "step.asked-also"
     CHAIN_NOBODY_LEFT = "chain.nobody-left"
     DELEGATION_CREATED = "delegation.created"
     DELEGATION_REVOKED = "delegation.revoked"

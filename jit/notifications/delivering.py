@@ -26,7 +26,7 @@ from jit.kernel import db
 from jit.kernel.actor import CLOCK
 from jit.notifications.channels import base
 from jit.notifications.channels.base import DeliveryFailed, Note
-from jit.notifications.kinds import WEBHOOK, Kind
+from jit.notifications.kinds import TICKET, WEBHOOK, Kind
 from jit.notifications.models import Notification, Outcome, WebhookEndpoint
 from jit.notifications.operations import endpoints
 
@@ -111,7 +111,7 @@ def deliver_lane(lane: str) -> int:
                 _release(batch[place:])
                 break
             about = (str(row.recipient_id), row.subject_type, row.subject_id)
-            if about in untold and row.recipient_id is not None:
+            if about in untold and row.endpoint_id is None:
                 _release([row])
                 continue
             failure = _send(row)
@@ -156,20 +156,19 @@ def _claim(lane: str) -> Sequence[Notification]:
 
 
 def _untold_before(now: dt.datetime) -> QuerySet[Notification]:
-    """Return what this person has yet to be told before it, of the same thing by the same way,
-    and can't be told in this very run.
+    """Return what this person (or ticket) has yet to be told before it, of the same thing by
+    the same way, and can't be told in this very run.
     """
     return Notification.objects.filter(
         outcome=Outcome.WAITING,
         lane=OuterRef("lane"),
-        recipient=OuterRef("recipient"),
         subject_type=OuterRef("subject_type"),
         subject_id=OuterRef("subject_id"),
         created_at__lt=OuterRef("created_at"),
         created_at__gt=now - IN_ORDER,
         next_try_at__gt=now,
         expires_at__gt=now,
-    )
+    ).filter(Q(recipient=OuterRef("recipient")) | Q(channel=TICKET))
 
 
 def _release(rows: Sequence[Notification]) -> None:

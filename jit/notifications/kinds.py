@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable
 from enum import StrEnum
 
-IN_APP, EMAIL, WEBHOOK = "in_app", "email", "webhook"
+IN_APP, EMAIL, WEBHOOK, TICKET = "in_app", "email", "webhook", "ticket"
 """The channels of this package; settings may add others (`slack`)."""
 
 
@@ -57,8 +57,10 @@ SHELF_LIFE: dict[Kind, dt.timedelta] = {
 }
 """How long it is worth telling a person, unless the teller knows better."""
 DEFAULT_SHELF_LIFE = dt.timedelta(days=1)
-WEBHOOK_SHELF_LIFE = dt.timedelta(days=3)
-"""Programs want what happened even when it is over: they keep books, not appointments."""
+BOOKS_SHELF_LIFE = dt.timedelta(days=3)
+"""Programs and tickets want what happened even when it is over: they keep books, not
+appointments.
+"""
 
 
 def sent_by_default(kind: Kind, channel: str) -> bool:

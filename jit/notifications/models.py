@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from jit.kernel.fields import Uuid7Field
-from jit.notifications.kinds import IN_APP, WEBHOOK, Kind
+from jit.notifications.kinds import IN_APP, TICKET, WEBHOOK, Kind
 
 LONGEST_URL = 500
 
@@ -97,7 +97,7 @@ class Preference(models.Model):
 
 
 class Notification(models.Model):
-    """One message to one place: a person through a channel, or an endpoint.
+    """One message to one place: a person through a channel, an endpoint, or the ticket.
 
     Those of the channel `in_app` are the inbox itself. `key` makes an event heard once: a
     second one with the same key to the same place is not written. `lane` is what fails
@@ -152,9 +152,15 @@ class Notification(models.Model):
                 condition=Q(endpoint__isnull=False),
                 name="told_once_per_endpoint",
             ),
+            models.UniqueConstraint(
+                fields=["key"],
+                condition=Q(channel=TICKET),
+                name="told_once_per_ticket",
+            ),
             models.CheckConstraint(
                 condition=Q(recipient__isnull=False, endpoint__isnull=True)
-                | Q(recipient__isnull=True, endpoint__isnull=False, channel=WEBHOOK),
+                | Q(recipient__isnull=True, endpoint__isnull=False, channel=WEBHOOK)
+                | Q(recipient__isnull=True, endpoint__isnull=True, channel=TICKET),
                 name="notification_goes_to_one_place",
             ),
             models.CheckConstraint(
@@ -201,6 +207,11 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} by {self.channel}"
+
+    @property
+    def goes_to(self) -> str:
+        """Return the person, the endpoint or the ticket, by name."""
+        return str(self.recipient or self.endpoint or self.payload.get("ticket", ""))
 
     @property
     def arrived(self) -> bool:

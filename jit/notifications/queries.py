@@ -82,6 +82,18 @@ def deliveries_of(subject: Subject) -> QuerySet[Notification]:
     )
 
 
+def told_of_step(request_id: UUID, position: int, told: Iterable[Kind]) -> set[UUID]:
+    """Return who was told one of these kinds about this step of the request."""
+    rows = Notification.objects.filter(
+        subject_type="request",
+        subject_id=str(request_id),
+        channel=IN_APP,
+        kind__in=list(told),
+        payload__position=position,
+    )
+    return {pk for pk in rows.values_list("recipient_id", flat=True) if pk is not None}
+
+
 def deliveries_of_request(request_id: UUID) -> QuerySet[Notification]:
     """Return every message about a request and its grant, oldest first."""
     return deliveries_of(Subject(type="request", id=str(request_id), label=""))

@@ -121,7 +121,8 @@ def _escalated(told: _Told) -> str:
 
 def _decided(told: _Told) -> str:
     what = f"{told.whose} request for {told['role']}"
-    verdict, by = told["verdict"], told["by"]
+    verdict = told["verdict"]
+    by = f"{told['by']} for {told['behalf']}" if told["behalf"] else told["by"]
     if verdict == "lapsed":
         return f"Nobody answered {what} in time"
     if verdict == "withdrawn":

@@ -188,6 +188,7 @@ def file_ticket(
         if not request.ticket.get("promised"):
             raise Conflict(f"This request has its ticket already: {request.ticket_key}.")
         elevation.attach_ticket(request=request, ticket=ticket.as_json(), actor=actor, now=now)
+        tell.ticket_filed(request=request, now=now)
         hints.about_request(request.pk, people=[user.pk])
     return request
 

@@ -75,6 +75,6 @@ def _close(request: ElevationRequest, *, verb: str, why: str, actor: Actor) -> N
     now = db.now()
     approvals().cancel(request=request, actor=actor, now=now)
     elevation.close_request(request=request, verb=verb, actor=actor, now=now, body={"why": why})
-    if actor.id != str(request.requester_id):
-        tell.closed(request=request, verb=verb, now=now)
+    by_requester = actor.id == str(request.requester_id)
+    tell.closed(request=request, verb=verb, by_requester=by_requester, now=now)
     hints.about_request(request.pk, people=[request.requester_id])

@@ -143,6 +143,11 @@ class SessionsPort(Protocol):
         of its kind.
         """
 
+    def recordings(self, *, grant_id: UUID) -> list[str]:
+        """Return the addresses of the recordings of this grant's access sessions, for whoever
+        may read them: they are written under the ticket when the grant has ended.
+        """
+
 
 def approvals() -> ApprovalsPort:
     return cast("ApprovalsPort", backends.from_setting("APPROVALS_BACKEND"))

@@ -26,7 +26,7 @@ from jit.policy import operations as policy
 from jit.policy.ruling import Outcome, Ruling
 from jit.tickets import queries as tickets
 from jit.tickets.adapters.base import TicketSnapshot, TicketSystemUnavailable
-from jit.workflow import decide, facts, hints
+from jit.workflow import decide, facts, hints, tell
 from jit.workflow.ports import Resolution, approvals
 
 log = logging.getLogger(__name__)
@@ -378,6 +378,7 @@ def write(
                 decide.approve(
                     request=request, granted_seconds=ask.duration_seconds, actor=actor, now=now
                 )
+                tell.allowed(request=request, now=now)
                 people = []
             policy.record_shadow(
                 ruling=ruling,

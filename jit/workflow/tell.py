@@ -40,7 +40,9 @@ def _payload(request: ElevationRequest, **more: Any) -> dict[str, Any]:
         "role": request.role.slug,
         "target": request.role.target.slug,
         "ticket": request.ticket_key,
+        "ticket_system": request.ticket_system,
         "duration_seconds": request.granted_seconds,
+        "extends": request.extends_id is not None,
         "break_glass": request.break_glass,
         **more,
     }
@@ -54,9 +56,16 @@ def _of_grant(grant: Grant, **more: Any) -> dict[str, Any]:
         "role": grant.role.slug,
         "target": grant.target.slug,
         "ticket": grant.request.ticket_key,
+        "ticket_system": grant.request.ticket_system,
         "duration_seconds": grant.duration_seconds,
         **more,
     }
+
+
+def _commented(request: ElevationRequest) -> str:
+    """Return the ticket system to write back to, or nothing where the operators want it so."""
+    system = request.ticket_system
+    return system if system in settings.TICKET_COMMENTS else ""
 
 
 def _subject_of(grant: Grant) -> Subject:
@@ -87,6 +96,21 @@ def asked(
         key=key or f"{kind}:{request.pk}:{position}",
         now=now,
         useful_until=answer_by,
+        ticket_system=_commented(request) if (kind, position, key) == (Kind.ASKED, 1, "") else "",
+    )
+
+
+def allowed(*, request: ElevationRequest, now: dt.datetime) -> None:
+    """Write under the ticket that policy approved the request without asking anybody."""
+    notifications.notify(
+        kind=Kind.DECIDED,
+        recipients=(),
+        subject=_subject(request),
+        payload=_payload(request, verdict="approve", by="", final=True),
+        key=f"allowed:{request.pk}",
+        now=now,
+        ticket_system=_commented(request),
+        only_ticket=True,
     )
 
 
@@ -96,35 +120,49 @@ def decided(
     position: int,
     verdict: str,
     by: User,
+    behalf: str,
+    voices: Sequence[str],
     people: Iterable[User],
     final: bool,
     now: dt.datetime,
 ) -> None:
-    """Tell the requester, and the other people whom the step asked, how it was decided.
-    `final` says that nothing more is asked.
+    """Tell the requester, and the other people whom the step asked, how it was decided: `by`
+    whom, on whose `behalf` ("" for their own), and with which `voices` in all. `final` says
+    that nothing more is asked.
     """
     others = [one for one in people if one.pk not in {by.pk, request.requester_id}]
     notifications.notify(
         kind=Kind.DECIDED,
         recipients=[request.requester, *others],
         subject=_subject(request),
-        payload=_payload(request, position=position, verdict=verdict, by=by.username, final=final),
+        payload=_payload(
+            request,
+            position=position,
+            verdict=verdict,
+            by=by.username,
+            behalf=behalf,
+            voices=" and ".join(voices),
+            final=final,
+        ),
         key=f"decided:{request.pk}:{position}",
         now=now,
         overtakes=ASKING,
+        ticket_system=_commented(request),
     )
 
 
-def closed(*, request: ElevationRequest, verb: str, now: dt.datetime) -> None:
-    """Tell the requester that the request lapsed or was withdrawn."""
+def closed(*, request: ElevationRequest, verb: str, by_requester: bool, now: dt.datetime) -> None:
+    """Tell the requester that the request lapsed or was withdrawn, unless they did it."""
     notifications.notify(
         kind=Kind.DECIDED,
-        recipients=[request.requester],
+        recipients=[] if by_requester else [request.requester],
         subject=_subject(request),
         payload=_payload(request, verdict=verb, final=True),
         key=f"decided:{request.pk}:{verb}",
         now=now,
         overtakes=ASKING,
+        ticket_system=_commented(request),
+        only_ticket=by_requester,
     )
 
 
@@ -137,10 +175,11 @@ def active(*, grant: Grant, now: dt.datetime) -> None:
         kind=Kind.ACTIVE,
         recipients=[grant.user],
         subject=_subject_of(grant),
-        payload=_of_grant(grant, until=grant.ends_at),
+        payload=_of_grant(grant, since=grant.starts_at, until=grant.ends_at),
         key=f"active:{grant.pk}:{grant.ends_at:%Y%m%dT%H%M%S.%f}",
         now=now,
         useful_until=grant.ends_at,
+        ticket_system=_commented(grant.request),
     )
 
 
@@ -152,9 +191,12 @@ def ended(*, grants: Sequence[Grant], now: dt.datetime) -> None:
                 kind=Kind.ENDED,
                 recipients=(grant.user,),
                 subject=_subject_of(grant),
-                payload=_of_grant(grant, reason=grant.end_reason),
+                payload=_of_grant(
+                    grant, reason=grant.end_reason, at=grant.revocation_verified_at or now
+                ),
                 key=f"ended:{grant.pk}",
                 overtakes=(Kind.ACTIVE, Kind.ENDING_SOON, Kind.TICKET_CLOSED),
+                ticket_system=_commented(grant.request),
             )
             for grant in grants
         ],
@@ -252,6 +294,21 @@ def break_glass_used(
         payload=_payload(request, due_at=due_at),
         key=f"break-glass-used:{request.pk}",
         now=now,
+        ticket_system=_commented(request),
+    )
+
+
+def ticket_filed(*, request: ElevationRequest, now: dt.datetime) -> None:
+    """Write under the ticket, which was promised only, what it was filed for."""
+    notifications.notify(
+        kind=Kind.BREAK_GLASS_USED,
+        recipients=(),
+        subject=_subject(request),
+        payload=_payload(request),
+        key=f"ticket-filed:{request.pk}",
+        now=now,
+        ticket_system=_commented(request),
+        only_ticket=True,
     )
 
 

@@ -2,17 +2,16 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from approvals import escalation, queries
+from approvals import delegation, escalation, queries
 from approvals.backend import Approvals
 from approvals.models import Decision, Step
 from jit.audit.models import AuditEvent
 from jit.elevation.models import ElevationRequest, Grant
 from jit.identity import operations as identity
-from jit.identity.models import Group
+from jit.identity.models import Group, User
 from jit.kernel import clock
 from jit.notifications.models import Notification
 from jit.policy.ruling import StepSpec
@@ -53,6 +52,16 @@ def leave(world: World, *names: str) -> None:
         )
 
 
+def join(world: World, *names: str) -> None:
+    for name in names:
+        identity.add_member(
+            group=Group.objects.get(slug="payments-leads"),
+            user=world.user(name),
+            actor=people.INSTALLER,
+            now=clock.now(),
+        )
+
+
 class TestWatch:
     def test_an_overdue_step_asks_further_approvers_and_the_first_stay(self, world: World) -> None:
         request = world.ask()
@@ -79,6 +88,55 @@ class TestWatch:
         assert not Decision.objects.exists()
         assert not Grant.objects.exists()
         assert len(events("step.escalated")) == 1
+
+    def test_asks_the_manager_of_the_hour_when_it_escalates(self, world: World) -> None:
+        request = world.ask()
+        request.ruling["chain"][0]["escalate_to"] = ["manager"]
+        request.save(update_fields=["ruling"])
+        overdue(request, escalate_to=["user:bo"])
+        User.objects.filter(username="rita").update(manager=world.user("olga"))
+        escalation.watch()
+        assert queries.describe([request])[request.pk].steps[0].escalated_to == ("user:olga",)
+        assert told("escalated") == {"olga"}
+
+    def test_asks_who_was_named_before_where_the_words_mean_nobody_now(self, world: World) -> None:
+        request = world.ask()
+        request.ruling["chain"][0]["escalate_to"] = ["manager"]
+        request.save(update_fields=["ruling"])
+        overdue(request, escalate_to=["user:olga"])
+        escalation.watch()
+        assert told("escalated") == {"olga"}
+
+    def test_asks_who_joins_the_group_while_the_step_is_open(self, world: World) -> None:
+        request = world.ask()
+        assert told("asked") == {"ada", "bo"}
+        join(world, "otto")
+        escalation.look_soon("group:payments-leads")
+        assert escalation.watch() == 1
+        assert told("asked") == {"ada", "bo", "otto"}
+        look_now()
+        escalation.watch()
+        assert Notification.objects.filter(kind="asked", recipient__username="otto").count() == 1
+        assert Notification.objects.filter(kind="asked", channel="ticket").count() == 1
+        world.decide("otto", request)
+        request.refresh_from_db()
+        assert request.state == "APPROVED"
+
+    def test_asks_who_begins_to_stand_in(self, world: World) -> None:
+        world.ask()
+        now = clock.now()
+        delegation.delegate(
+            delegator=world.user("ada"),
+            delegate=world.user("otto"),
+            starts_at=now,
+            ends_at=now + dt.timedelta(hours=1),
+            reason="At the dentist.",
+            actor=world.actor("ada"),
+            now=now,
+        )
+        look_now()
+        escalation.watch()
+        assert told("asked") == {"ada", "bo", "otto"}
 
     def test_an_escalated_approver_approves(self, world: World) -> None:
         request = world.ask()
@@ -119,10 +177,10 @@ class TestWatch:
             overdue(one)
         real = escalation._look
 
-        def look(step_id: UUID, request_id: UUID) -> None:
-            if request_id == odd.pk:
+        def look(step: Step, found: Any) -> None:
+            if step.chain.request_id == odd.pk:
                 raise ValueError("odd")
-            real(step_id, request_id)
+            real(step, found)
 
         monkeypatch.setattr(escalation, "_look", look)
         assert escalation.watch() == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
@@ -12,6 +13,7 @@ from jit.audit import operations as audit
 from jit.audit.events import Subject
 from jit.identity.models import Group, GroupPermission, Membership, User
 from jit.identity.permissions import Permission
+from jit.kernel import tasks
 from jit.kernel.actor import Actor
 from jit.kernel.errors import Conflict, InvalidInput
 
@@ -51,6 +53,7 @@ def add_member(*, group: Group, user: User, actor: Actor, now: dt.datetime) -> b
         if new:
             body = {"user": user.username}
             _record("group.member-added", group, actor=actor, now=now, body=body)
+            _tell_of_change(group)
     user.forget_memberships()
     return new
 
@@ -65,6 +68,7 @@ def remove_member(*, group: Group, user: User, actor: Actor, now: dt.datetime) -
         if gone:
             body = {"user": user.username}
             _record("group.member-removed", group, actor=actor, now=now, body=body)
+            _tell_of_change(group)
     user.forget_memberships()
     return bool(gone)
 
@@ -91,6 +95,11 @@ def take_permission(*, group: Group, permission: str, actor: Actor, now: dt.date
             body = {"permission": permission}
             _record("group.permission-removed", group, actor=actor, now=now, body=body)
     return bool(gone)
+
+
+def _tell_of_change(group: Group) -> None:
+    for task in settings.GROUP_CHANGED_TASKS:
+        tasks.enqueue_on_commit(task, group.slug)
 
 
 def _known(permission: str) -> Permission:

@@ -13,7 +13,7 @@ from django.conf import settings
 from jit.audit.operations import Subject
 from jit.identity.models import User
 from jit.kernel import backends
-from jit.notifications.kinds import WEBHOOK, Kind
+from jit.notifications.kinds import TICKET, WEBHOOK, Kind
 from jit.notifications.models import WebhookEndpoint
 
 
@@ -90,4 +90,4 @@ def all_names() -> list[str]:
 
 def personal() -> list[str]:
     """Return the names of the channels that reach persons, in the order of the settings."""
-    return [name for name in settings.NOTIFICATION_CHANNELS if name != WEBHOOK]
+    return [name for name in settings.NOTIFICATION_CHANNELS if name not in {WEBHOOK, TICKET}]

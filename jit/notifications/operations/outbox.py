@@ -25,14 +25,15 @@ _WRITE = """
 WITH news AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(news)s::jsonb) AS n(
         key text, kind text, subject_type text, subject_id text, subject_label text,
-        payload jsonb, useful_until timestamptz, recipients uuid[], overtakes text[])
+        payload jsonb, useful_until timestamptz, recipients uuid[], overtakes text[],
+        ticket_system text, only_ticket boolean)
 ), overtaken AS (
     UPDATE notifications_notification AS old
     SET outcome = 'EXPIRED', settled_at = %(now)s, reason = 'overtaken: ' || n.kind
     FROM news n
     WHERE old.outcome = 'WAITING' AND old.kind = ANY(n.overtakes)
       AND old.subject_type = n.subject_type AND old.subject_id = n.subject_id
-      AND old.key <> n.key AND old.channel NOT IN ('in_app', 'webhook')
+      AND old.key <> n.key AND old.channel NOT IN ('in_app', 'webhook', 'ticket')
       AND (old.lease_until IS NULL OR old.lease_until <= %(now)s)
 ), told AS (
     SELECT n.*, r.id AS recipient_id, NULL::uuid AS endpoint_id, c.name AS channel,
@@ -45,11 +46,15 @@ WITH news AS MATERIALIZED (
     WHERE c.name = 'in_app'
        OR coalesce(p.wanted, n.kind || ' ' || c.name = ANY(%(defaults)s::text[]))
     UNION ALL
-    SELECT n.*, NULL::uuid, e.id, 'webhook', 'webhook:' || e.id, %(webhooks_until)s
+    SELECT n.*, NULL::uuid, e.id, 'webhook', 'webhook:' || e.id, %(books_until)s
     FROM news n
     JOIN notifications_webhookendpoint AS e
       ON e.enabled AND (e.kinds = '[]'::jsonb OR e.kinds ? n.kind)
-    WHERE %(webhooks)s
+    WHERE %(webhooks)s AND NOT n.only_ticket
+    UNION ALL
+    SELECT n.*, NULL::uuid, NULL::uuid, 'ticket', 'ticket:' || n.ticket_system, %(books_until)s
+    FROM news n
+    WHERE %(tickets)s AND n.ticket_system <> ''
 )
 INSERT INTO notifications_notification (
     id, key, kind, channel, lane, recipient_id, endpoint_id, subject_type, subject_id,
@@ -66,6 +71,8 @@ class News:
     """Something that people hear of. `key` names the event: it is told once, whoever tells it
     again. `useful_until` is when it is no longer worth telling (default: the kind's shelf
     life). It overtakes what still waits to be told of the same subject in `overtakes`.
+    `ticket_system` is where the ticket stands under which it is written too, empty for nowhere;
+    `only_ticket` keeps it from everybody else.
     """
 
     kind: Kind
@@ -75,6 +82,8 @@ class News:
     key: str
     useful_until: dt.datetime | None = None
     overtakes: tuple[Kind, ...] = field(default=())
+    ticket_system: str = ""
+    only_ticket: bool = False
 
 
 def notify(
@@ -87,6 +96,8 @@ def notify(
     now: dt.datetime,
     useful_until: dt.datetime | None = None,
     overtakes: tuple[Kind, ...] = (),
+    ticket_system: str = "",
+    only_ticket: bool = False,
 ) -> int:
     """Write one row for each recipient and channel they want, and one for each endpoint that
     listens; return how many rows are new. Within a transaction; delivered once it commits.
@@ -101,6 +112,8 @@ def notify(
                 key=key,
                 useful_until=useful_until,
                 overtakes=overtakes,
+                ticket_system=ticket_system,
+                only_ticket=only_ticket,
             )
         ],
         now=now,
@@ -128,7 +141,8 @@ def notify_all(*, news: Sequence[News], now: dt.datetime) -> int:
                 "channels": channels,
                 "defaults": kinds.defaults(channels),
                 "webhooks": kinds.WEBHOOK in base.all_names(),
-                "webhooks_until": now + kinds.WEBHOOK_SHELF_LIFE,
+                "tickets": kinds.TICKET in base.all_names(),
+                "books_until": now + kinds.BOOKS_SHELF_LIFE,
             },
         )
         written = int(cursor.rowcount)
@@ -152,6 +166,8 @@ def _row(news: News, now: dt.datetime) -> dict[str, Any] | None:
         "useful_until": rfc3339(until),
         "recipients": sorted(people),
         "overtakes": [kind.value for kind in news.overtakes],
+        "ticket_system": news.ticket_system,
+        "only_ticket": news.only_ticket,
     }
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import re
@@ -10,9 +11,11 @@ from typing import Any
 import pytest
 from slack_sdk.models.blocks import Block
 
+from approvals import delegation
 from approvals.slack import blocks as b
 from approvals.slack import limits, modals
 from approvals.slack.text import literal
+from jit.kernel import clock
 from tests.approvals.slack.support import SlackWorld
 from tests.standins import slack_emulator
 from tests.standins.slack_human import text_of
@@ -56,6 +59,28 @@ class TestDraw:
         message = slack.human("ada").message()
         limits.check_message(message["blocks"], message["text"])
         assert "open to read all" in text_of(message["blocks"])
+
+    def test_a_stand_in_is_shown_as_one_for_another(self, slack: SlackWorld) -> None:
+        now = clock.now()
+        delegation.delegate(
+            delegator=slack.world.user("ada"),
+            delegate=slack.world.user("otto"),
+            starts_at=now,
+            ends_at=now + dt.timedelta(hours=1),
+            reason="On holiday.",
+            actor=slack.world.actor("ada"),
+            now=now,
+        )
+        slack.link("otto")
+        slack.ask()
+        otto, bo = slack.human("otto"), slack.human("bo")
+        asked = text_of(otto.message()["blocks"])
+        assert "Can answer ada, bo, otto for ada" in asked
+        assert "this step asks payments-leads, and you stand in for ada" in asked
+        assert "Else ada, otto for ada" in text_of(bo.message()["blocks"])
+        slack.press("otto", "approve")
+        for human in (otto, bo, slack.human("ada"), slack.human("rita")):
+            assert "Approved by otto for ada ·" in text_of(human.message()["blocks"])
 
     def test_a_ticket_title_is_words_too(self, slack: SlackWorld) -> None:
         request = slack.ask()

@@ -11,13 +11,17 @@ import pytest
 from django.core.cache import cache
 from django.db import connection
 
+from approvals import escalation, tasks
 from approvals.backend import NobodyCanApprove
+from approvals.models import Step
 from approvals.rules import SelfApproval
 from jit.audit.models import AuditEvent
 from jit.catalog.models import Role
 from jit.elevation.models import ElevationRequest, Grant
 from jit.identity.models import User
 from jit.kernel import clock
+from jit.kernel import tasks as kernel_tasks
+from jit.notifications.models import Notification
 from jit.oncall import queries as on_call
 from jit.workflow import activate, offers, preview, submit
 from tests.standins import on_call_fake
@@ -93,6 +97,65 @@ def world(db: None, pager: FakeOnCall, settings: Any, tmp_path: Path) -> World:
     for name in ("rita", "ada", "bo", "olga", "otto"):
         User.objects.filter(username=name).update(email=f"{name}@example.com")
     return made
+
+
+class TestAnOpenStep:
+    """Who is on call is asked again when the step asks further, and when a webhook hints at it."""
+
+    @pytest.fixture
+    def asked(self, world: World, pager: FakeOnCall) -> ElevationRequest:
+        pager.puts_on_call("bo@example.com")
+        request = world.ask()
+        assert Step.objects.get(chain__request=request).resolved[0] == "user:bo"
+        return request
+
+    def test_asks_who_takes_the_pager_over(
+        self, world: World, pager: FakeOnCall, asked: ElevationRequest
+    ) -> None:
+        pager.shifts.clear()
+        pager.puts_on_call("otto@example.com")
+        tasks.pager_changed("orders")
+        step = Step.objects.get(chain__request=asked)
+        assert step.resolved == ["user:bo", "group:payments-leads", "user:otto"]
+        told = Notification.objects.filter(kind="asked", channel="in_app")
+        assert "otto" in set(told.values_list("recipient__username", flat=True))
+        tasks.pager_changed("orders")
+        assert AuditEvent.objects.filter(action="step.asked-also").count() == 1
+        world.decide("otto", asked)
+        asked.refresh_from_db()
+        assert asked.state == "APPROVED"
+
+    def test_escalates_to_who_has_the_pager_then(
+        self, pager: FakeOnCall, asked: ElevationRequest, monkeypatch: Any
+    ) -> None:
+        asked.ruling["chain"][0] |= {
+            "any_of": ["group:payments-leads"],
+            "escalate_to": ["oncall:orders"],
+        }
+        asked.save(update_fields=["ruling"])
+        past = clock.now() - dt.timedelta(seconds=5)
+        steps = Step.objects.filter(chain__request=asked)
+        steps.update(escalate_to=["user:bo"], escalate_at=past, look_at=past)
+        pager.shifts.clear()
+        pager.puts_on_call("otto@example.com")
+        sent: list[tuple[str, ...]] = []
+        monkeypatch.setattr(kernel_tasks, "enqueue", lambda *args: sent.append(args))
+        escalation.watch()
+        assert sent == [("approvals.look_again", str(steps.get().pk))]
+        tasks.look_again(sent[0][1])
+        assert steps.get().escalated_to == ["user:otto"]
+
+    @pytest.mark.parametrize("fails", [500, "silent"])
+    def test_keeps_who_was_asked_when_the_system_is_silent(
+        self, pager: FakeOnCall, asked: ElevationRequest, fails: Any, settings: Any
+    ) -> None:
+        settings.ONCALL_TIMEOUT = 0.5
+        pager.fails = fails
+        tasks.pager_changed("orders")
+        step = Step.objects.get(chain__request=asked)
+        assert step.resolved == ["user:bo", "group:payments-leads"]
+        asked.refresh_from_db()
+        assert asked.state == "PENDING"
 
 
 FAILURES = [500, 401, 429, (200, "<html>"), (200, '{"oncalls": 1}'), "silent"]

@@ -39,9 +39,8 @@ class Command(BaseCommand):
                 f"vain, the oldest for {lane['oldest_seconds']:.0f} s"
             )
         for row in queries.failing(20):
-            to = row.recipient or row.endpoint
             self.stdout.write(
-                f"  {row.kind} to {to} by {row.channel}, try {row.tries}: {row.reason}"
+                f"  {row.kind} to {row.goes_to} by {row.channel}, try {row.tries}: {row.reason}"
             )
         if not lanes:
             self.stdout.write("Nothing waits.")
