@@ -7,9 +7,11 @@ from django.urls import include, path
 urlpatterns = [
     path("api/v1/", include("jit.api.urls")),
     path("api/v1/", include("approvals.api")),
+    path("api/v1/", include("sessions.api.urls")),
     path("", include("jit.ops.urls")),
     path("", include("jit.oncall.urls")),
     path("", include("approvals.urls")),
+    path("", include("sessions.urls")),
     path("", include("jit.web.urls")),
 ]
 handler400 = "jit.web.views.errors.bad_request"

@@ -92,6 +92,12 @@ def sessions_of_grants(grants: Iterable[UUID]) -> QuerySet[AccessSession]:
     return sessions().filter(grant_id__in=grants).order_by("opened_at", "id")
 
 
+def sessions_of_request(user: User, request_id: UUID) -> QuerySet[AccessSession]:
+    """Return the sessions under one request that `user` may see, the first one first."""
+    rows = sessions_visible_to(user).filter(grant__request_id=request_id)
+    return rows.order_by("opened_at", "id")
+
+
 def open_sessions_of_gateway(gateway_id: UUID) -> QuerySet[AccessSession]:
     return AccessSession.objects.filter(gateway_id=gateway_id, state__in=OPEN).select_related(
         "grant", "user"

@@ -270,14 +270,17 @@ class RoleOut(Shape):
 
 
 class CredentialOut(Shape):
-    """What the connector issued; for PostgreSQL the fields below."""
+    """How to come in: through a gateway with a password for one session, or at the target
+    itself. `psql` and `command` are ready lines to type, `database` comes with PostgreSQL.
+    """
 
     host = serializers.CharField()
     port = serializers.CharField()
-    database = serializers.CharField()
     user = serializers.CharField()
     password = serializers.CharField()
-    psql = serializers.CharField()
+    database = serializers.CharField(required=False)
+    psql = serializers.CharField(required=False)
+    command = serializers.CharField(required=False)
 
 
 class AuthorizeOut(Shape):

@@ -33,6 +33,7 @@ DOORS = (
     Door("Notifications", "bell", "notifications", ("notifications",)),
     Door("Requests", "list", "requests", ("requests",)),
     Door("Grants", "key", "grants", ("grants",)),
+    Door("Sessions", "terminal", "sessions:list", ("sessions",)),
     Door("Reviews", "eye", "reviews", ("reviews",)),
     Door("Tickets", "ticket", "tickets", ("tickets",)),
     Door("Catalogue", "stack", "catalogue", ("catalogue",)),

@@ -36,6 +36,8 @@ PATHS = MappingProxyType(
         '<path d="M8 11V8a4 4 0 0 1 8 0v3"/>',
         "search": '<circle cx="10.5" cy="10.5" r="6"/><path d="M15 15l5 5"/>',
         "play": '<path d="M7 5l12 7-12 7z"/>',
+        "terminal": '<rect x="3.5" y="5" width="17" height="14" rx="2"/>'
+        '<path d="M7 10l3 2.5L7 15M12.5 15H17"/>',
         "history": '<path d="M4 12a8 8 0 1 0 2.5-5.8L4 8M4 4v4h4M12 8v4l3 2"/>',
         # The shapes of states: told apart without colour.
         "ring": '<circle cx="12" cy="12" r="8"/>',

@@ -20,9 +20,11 @@ class Page:
     next: str
 
 
-def newest_first(rows: QuerySet[Any], *, after: str, limit: int = PER_PAGE) -> Page:
-    """Return the rows after the mark, ordered by `created_at` and `id`, newest first. A mark
-    that can't be read means the beginning.
+def newest_first(
+    rows: QuerySet[Any], *, after: str, limit: int = PER_PAGE, field: str = "created_at"
+) -> Page:
+    """Return the rows after the mark, ordered by `field` and `id`, newest first. A mark that
+    can't be read means the beginning.
     """
     try:
         at, _, pk = after.partition("_")
@@ -30,9 +32,11 @@ def newest_first(rows: QuerySet[Any], *, after: str, limit: int = PER_PAGE) -> P
     except ValueError:
         pass
     else:
-        rows = rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, id__lt=key))
-    found = list(rows.order_by("-created_at", "-id")[: limit + 1])
+        earlier = Q(**{f"{field}__lt": moment}) | Q(**{field: moment, "id__lt": key})
+        rows = rows.filter(earlier)
+    found = list(rows.order_by(f"-{field}", "-id")[: limit + 1])
     more = len(found) > limit
     found = found[:limit]
     last = found[-1] if found else None
-    return Page(found, f"{last.created_at.isoformat()}_{last.pk}" if more and last else "")
+    mark = f"{getattr(last, field).isoformat()}_{last.pk}" if more and last else ""
+    return Page(found, mark)

@@ -34,6 +34,11 @@ LOOKS = MappingProxyType(
         "REVOKING": Look("Revoking", "turn", "warn", turning=True),
         "STUCK": Look("Stuck", "octagon", "bad"),
         "ENDED": Look("Ended", "square-check", "calm"),
+        # Access sessions.
+        "OPENING": Look("Opening", "turn", "live", turning=True),
+        "LIVE": Look("Live", "dot", "live"),
+        "CLOSED": Look("Closed", "square", "calm"),
+        "SEALED": Look("Sealed", "square-check", "calm"),
         # After-reviews.
         "CONFIRMED": Look("Confirmed", "ring-check", "ok"),
         "FLAGGED": Look("Flagged", "flag", "bad"),

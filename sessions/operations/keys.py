@@ -20,6 +20,8 @@ from sessions.models import SshKey
 SMALLEST_RSA = 3072
 LONGEST_KEY = 8000
 USE_NOTED_EVERY = dt.timedelta(minutes=1)
+ADDING = "ssh-key:add"
+"""The act for which a fresh second factor is given: a key opens what its owner holds."""
 
 
 class UnusableKey(InvalidInput):

@@ -1,0 +1,1 @@
+"""Access sessions in version 1 of the REST interface."""

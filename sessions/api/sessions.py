@@ -1,0 +1,90 @@
+"""Access sessions: list, look, end."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jit.api import pagination
+from jit.api import shapes as core
+from jit.api.views import Resource, actor, flag, moment, parse, person, text
+from jit.identity.permissions import Scope
+from sessions import queries
+from sessions.api import shapes
+from sessions.operations import cutting
+
+FILTERS = ("user", "role", "target", "ticket", "approver", "state", "kind")
+
+
+class Sessions(Resource):
+    """The access sessions that the caller may see, newest first: their own, and for auditors
+    all of them.
+    """
+
+    scopes = {"GET": Scope.READ}
+
+    @extend_schema(
+        operation_id="sessions_list",
+        parameters=[
+            *(OpenApiParameter(name, str) for name in (*FILTERS, "from", "to")),
+            OpenApiParameter("break_glass", bool),
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("limit", str),
+        ],
+        responses=core.page_of(shapes.SessionOut),
+    )
+    def get(self, request: Request) -> Response:
+        rows = queries.filter_sessions(
+            queries.sessions_visible_to(person(request)),
+            **{name: text(request, name) for name in FILTERS},
+            since=moment(request, "from"),
+            until=moment(request, "to"),
+            break_glass=flag(request, "break_glass") if text(request, "break_glass") else None,
+        )
+        page = pagination.newest_first(
+            rows,
+            cursor=request.query_params.get("cursor"),
+            limit=request.query_params.get("limit"),
+            field="opened_at",
+        )
+        return Response({"items": [shapes.session(row) for row in page.items], "next": page.next})
+
+
+class SessionDetail(Resource):
+    scopes = {"GET": Scope.READ}
+
+    @extend_schema(responses={200: shapes.SessionOut, 404: core.ProblemOut})
+    def get(self, request: Request, session_id: UUID) -> Response:
+        return Response(shapes.session(queries.session_visible_to(person(request), session_id)))
+
+
+class Terminate(Resource):
+    """Ask for the end of a live session. Its gateway cuts it at once: look again to see it
+    CLOSED.
+    """
+
+    scopes = {"POST": Scope.DECIDE}
+
+    @extend_schema(
+        request=core.ReasonIn,
+        responses={
+            202: shapes.SessionOut,
+            403: core.ProblemOut,
+            404: core.ProblemOut,
+            409: core.ProblemOut,
+        },
+    )
+    def post(self, request: Request, session_id: UUID) -> Response:
+        user = person(request)
+        queries.session_visible_to(user, session_id)
+        cutting.terminate(
+            session_id=session_id,
+            user=user,
+            comment=parse(core.ReasonIn, request)["reason"],
+            actor=actor(request),
+        )
+        row = queries.session_visible_to(user, session_id)
+        return Response(shapes.session(row), status=202)

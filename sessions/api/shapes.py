@@ -1,0 +1,98 @@
+"""Access sessions and SSH keys as JSON, and as the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from jit.api import shapes
+from jit.api.representations import time
+from sessions.models import AccessSession, SshKey
+
+
+class SessionOut(shapes.Shape):
+    """One recorded use of a grant; `end_asked_by` is who asked for its end, if anybody."""
+
+    id = serializers.UUIDField()
+    state = serializers.CharField()
+    kind = serializers.CharField()
+    user = serializers.CharField()
+    role = serializers.CharField()
+    target = serializers.CharField()
+    host = serializers.CharField()
+    login = serializers.CharField()
+    grant = serializers.UUIDField()
+    request = serializers.UUIDField()
+    ticket = serializers.CharField()
+    break_glass = serializers.BooleanField()
+    door = serializers.CharField()
+    proof = serializers.CharField()
+    client = serializers.CharField()
+    source_address = serializers.CharField()
+    record = serializers.CharField()
+    opened_at = serializers.DateTimeField()
+    live_at = serializers.DateTimeField(allow_null=True)
+    closed_at = serializers.DateTimeField(allow_null=True)
+    sealed_at = serializers.DateTimeField(allow_null=True)
+    closed_because = serializers.CharField()
+    closed_comment = serializers.CharField()
+    exit_status = serializers.IntegerField(allow_null=True)
+    end_asked_at = serializers.DateTimeField(allow_null=True)
+    end_asked_by = serializers.CharField()
+
+
+def session(row: AccessSession) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "state": row.state,
+        "kind": row.kind,
+        "user": row.user.username,
+        "role": row.role.slug,
+        "target": row.target.slug,
+        "host": row.host,
+        "login": row.login,
+        "grant": str(row.grant_id),
+        "request": str(row.grant.request_id),
+        "ticket": row.grant.request.ticket_key,
+        "break_glass": row.grant.request.break_glass,
+        "door": row.door,
+        "proof": row.proof,
+        "client": row.client,
+        "source_address": row.source_address,
+        "record": row.record,
+        "opened_at": time(row.opened_at),
+        "live_at": time(row.live_at),
+        "closed_at": time(row.closed_at),
+        "sealed_at": time(row.sealed_at),
+        "closed_because": row.closed_because,
+        "closed_comment": row.closed_comment,
+        "exit_status": row.exit_status,
+        "end_asked_at": time(row.end_asked_at),
+        "end_asked_by": row.end_asked_by,
+    }
+
+
+class SshKeyIn(shapes.Shape):
+    name = shapes.PlainText(max_length=100)
+    public_key = shapes.PlainText(max_length=10_000)
+
+
+class SshKeyOut(shapes.Shape):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    fingerprint = serializers.CharField()
+    public_key = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField(allow_null=True)
+
+
+def ssh_key(row: SshKey) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "name": row.name,
+        "fingerprint": row.fingerprint,
+        "public_key": row.public_key,
+        "created_at": time(row.created_at),
+        "last_used_at": time(row.last_used_at),
+    }

@@ -1,0 +1,19 @@
+"""The REST addresses of access sessions and SSH keys."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from sessions.api import sessions, ssh_keys
+
+urlpatterns = [
+    path("sessions/", sessions.Sessions.as_view(), name="api-sessions"),
+    path("sessions/<uuid:session_id>/", sessions.SessionDetail.as_view(), name="api-session"),
+    path(
+        "sessions/<uuid:session_id>/terminate/",
+        sessions.Terminate.as_view(),
+        name="api-session-terminate",
+    ),
+    path("ssh-keys/", ssh_keys.SshKeys.as_view(), name="api-ssh-keys"),
+    path("ssh-keys/<uuid:key_id>/", ssh_keys.SshKeyDetail.as_view(), name="api-ssh-key"),
+]

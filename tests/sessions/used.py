@@ -1,0 +1,43 @@
+"""Grants in use: sessions opened, gone live and closed by the wing's own operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jit.elevation.models import Grant
+from sessions.models import AccessSession, GatewayProcess
+from sessions.operations import admission, moving, processes
+from sessions.operations.moving import Closing
+from sessions.states import ClosedBecause, Door, Proof
+
+
+def gateway() -> GatewayProcess:
+    found = GatewayProcess.objects.filter(name="tests", ended_at__isnull=True).first()
+    return found or processes.arrive(kind="postgresql", name="tests", address="127.0.0.1:1")
+
+
+def opened(grant: Grant, *, live: bool = True, **more: Any) -> AccessSession:
+    """Return a session of the grant's holder under it, LIVE unless told otherwise."""
+    caller = admission.Caller(
+        user=grant.user,
+        door=Door.POSTGRESQL,
+        proof=Proof.TOKEN,
+        source_address="192.0.2.7",
+        client="psql",
+    )
+    admitted = admission.authorise(
+        wanted=str(grant.pk), kind="postgresql", caller=caller, gateway=gateway(), **more
+    )
+    if live:
+        moving.went_live(session_id=admitted.session_id)
+    return AccessSession.objects.get(pk=admitted.session_id)
+
+
+def closed(
+    session: AccessSession, because: ClosedBecause = ClosedBecause.LOGOUT, comment: str = ""
+) -> AccessSession:
+    moving.close_many(
+        closings=[Closing(session_id=session.pk, because=because, comment=comment, exit_status=0)]
+    )
+    session.refresh_from_db()
+    return session

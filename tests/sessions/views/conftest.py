@@ -1,0 +1,17 @@
+"""People who are signed in, each in a browser of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from tests.support import people
+from tests.support.world import World
+
+
+@pytest.fixture
+def at(world: World) -> Callable[[str], Client]:
+    """Return a browser in which the person of this name is signed in."""
+    return lambda name: people.signed_in(Client(), world.user(name))
