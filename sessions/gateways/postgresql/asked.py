@@ -1,0 +1,151 @@
+"""What a client has asked of its backend and is not answered yet, in the order of asking."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+
+class Kind(Enum):
+    PARSE = auto()
+    BIND = auto()
+    DESCRIBE = auto()
+    EXECUTE = auto()
+    CLOSE = auto()
+    SYNC = auto()
+    QUERY = auto()
+    CALL = auto()
+    COPY_END = auto()
+
+
+ENDS_A_CYCLE = {Kind.SYNC, Kind.QUERY, Kind.CALL}
+"""What the backend answers with ReadyForQuery."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A statement that was parsed. `shown` and `text` are fit for the record; `types` are
+    object ids of the parameters' types, as far as they are known.
+    """
+
+    name: str
+    text: str
+    shown: str
+    types: Sequence[int]
+
+
+@dataclass(slots=True)
+class Asked:
+    """One message that will be answered."""
+
+    kind: Kind
+    at: float = 0.0
+    prepared: Prepared | None = None
+    portal: str = ""
+    parameters: list[str | None] = field(default_factory=list)
+    parameters_cut: bool = False
+    pieces: list[str] = field(default_factory=list)
+    whole: str = ""
+    answered: int = 0
+    failed: bool = False
+    names: dict[bytes, Any] | None = None
+    name: bytes = b""
+    meant: Any = None
+    """What `name` meant in `names` before this was asked."""
+
+    def undo(self) -> None:
+        """Give the name its old meaning back: the backend did not do what was asked."""
+        if self.names is None:
+            return
+        self.names.pop(self.name, None)
+        if self.meant is not None:
+            self.names[self.name] = self.meant
+
+
+class Queue:
+    """The unanswered ones. Follows the backend's own rules of skipping: after an error in the
+    extended protocol it reads on to the next Sync, and while it takes in a COPY it ignores Sync
+    (PostgreSQL documentation, sections 54.2.3 and 54.2.6).
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Asked] = deque()
+        self._skipping = False
+        self._copying = False
+
+    def add(self, asked: Asked) -> bool:
+        """Expect an answer to `asked`; return False if the backend will skip it."""
+        if asked.kind is Kind.COPY_END:
+            if self._copying:
+                self._copying = False
+            else:
+                self._waiting.append(asked)
+            return True
+        if self._copying and asked.kind is Kind.SYNC:
+            return True
+        if self._skipping:
+            if asked.kind is not Kind.SYNC:
+                return False
+            self._skipping = False
+        self._waiting.append(asked)
+        return True
+
+    def head(self) -> Asked | None:
+        """Return what the next answer is to."""
+        while self._waiting and self._waiting[0].kind is Kind.COPY_END:
+            self._waiting.popleft()
+        return self._waiting[0] if self._waiting else None
+
+    def done(self, *kinds: Kind) -> Asked | None:
+        """Take off what the next answer is to, if it is of one of these kinds."""
+        head = self.head()
+        if head is None or head.kind not in kinds:
+            return None
+        return self._waiting.popleft()
+
+    def ready(self) -> Asked | None:
+        """Take off everything up to what ReadyForQuery answers, and return that."""
+        self._copying = self._skipping = False
+        while self._waiting:
+            first = self._waiting.popleft()
+            if first.kind in ENDS_A_CYCLE:
+                return first
+        return None
+
+    def copies_in(self) -> None:
+        """Forget what the backend will not answer, now that it waits for a COPY's data."""
+        head = self.head()
+        rest = list(self._waiting)[1:]
+        kept: list[Asked] = []
+        self._copying = True
+        for number, each in enumerate(rest):
+            if each.kind is Kind.COPY_END:
+                self._copying = False
+                kept += rest[number + 1 :]
+                break
+            if each.kind is not Kind.SYNC:
+                kept.append(each)
+        self._waiting = deque([*([head] if head else []), *kept])
+
+    def fails(self) -> tuple[Asked | None, list[Asked]]:
+        """Return what failed and what the backend skips because of it; a simple query stays
+        until its ReadyForQuery.
+        """
+        self._copying = False
+        head = self.head()
+        if head is None:
+            return None, []
+        if head.kind in ENDS_A_CYCLE:
+            return head, []
+        self._waiting.popleft()
+        skipped: list[Asked] = []
+        self._skipping = True
+        while self._waiting:
+            if self._waiting[0].kind is Kind.SYNC:
+                self._skipping = False
+                break
+            skipped.append(self._waiting.popleft())
+        return head, skipped

@@ -1,0 +1,167 @@
+"""The gateway's own certificate: the operator's from files, or one of an authority made here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import os
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_AUTHORITY_DAYS, _CERTIFICATE_DAYS, _RENEW_DAYS = 3650, 397, 30
+_LAG = dt.timedelta(minutes=5)
+"""Certificates are valid a little before they are made: clocks differ."""
+
+
+def context(*, certificate: Path, key: Path, client_authority: Path | None) -> ssl.SSLContext:
+    """Return how the gateway speaks TLS; with `client_authority` clients may show certificates
+    of theirs. Raises OSError (ssl.SSLError among them) for files that can't be used.
+    """
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.load_cert_chain(certificate, key)
+    made.set_alpn_protocols(["postgresql"])
+    if client_authority:
+        made.load_verify_locations(client_authority)
+        made.verify_mode = ssl.CERT_OPTIONAL
+    return made
+
+
+def der(certificate: Path) -> bytes:
+    """Return the first certificate of a PEM file as DER."""
+    found = x509.load_pem_x509_certificates(certificate.read_bytes())
+    return found[0].public_bytes(serialization.Encoding.DER)
+
+
+def ensure(folder: Path, *, names: Sequence[str], now: dt.datetime) -> tuple[Path, Path, Path]:
+    """Return the authority's certificate, ours and our key, making whatever is missing, runs
+    out soon, or is for other names. For installations without a PKI of their own.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    authority, authority_key = folder / "authority.pem", folder / "authority-key.pem"
+    certificate, key = folder / "server.pem", folder / "server-key.pem"
+    if not (authority.exists() and authority_key.exists()):
+        _make_authority(authority, authority_key, now)
+        certificate.unlink(missing_ok=True)
+    if not (certificate.exists() and key.exists() and _still_fits(certificate, names, now)):
+        _make_certificate(authority, authority_key, certificate, key, names=names, now=now)
+    return authority, certificate, key
+
+
+def _make_authority(path: Path, key_path: Path, now: dt.datetime) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "JIT PostgreSQL gateway authority")])
+    made = (
+        _builder(name, name, key.public_key(), now, _AUTHORITY_DAYS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    _write(key_path, _pem(key))
+    _write(path, made.public_bytes(serialization.Encoding.PEM))
+
+
+def _make_certificate(
+    authority: Path,
+    authority_key: Path,
+    path: Path,
+    key_path: Path,
+    *,
+    names: Sequence[str],
+    now: dt.datetime,
+) -> None:
+    issuer = x509.load_pem_x509_certificate(authority.read_bytes())
+    signing = serialization.load_pem_private_key(authority_key.read_bytes(), None)
+    if not isinstance(signing, ec.EllipticCurvePrivateKey):
+        raise TypeError(f"{authority_key} holds no key that we made")
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+    made = (
+        _builder(subject, issuer.subject, key.public_key(), now, _CERTIFICATE_DAYS)
+        .add_extension(x509.SubjectAlternativeName(_general(names)), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()),
+            critical=False,
+        )
+        .sign(signing, hashes.SHA256())
+    )
+    _write(key_path, _pem(key))
+    _write(path, made.public_bytes(serialization.Encoding.PEM))
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    now: dt.datetime,
+    days: int,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _LAG)
+        .not_valid_after(now + dt.timedelta(days=days))
+    )
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general(names: Sequence[str]) -> list[x509.GeneralName]:
+    found: list[x509.GeneralName] = []
+    for name in names:
+        try:
+            found.append(x509.IPAddress(ipaddress.ip_address(name)))
+        except ValueError:
+            found.append(x509.DNSName(name))
+    return found
+
+
+def _still_fits(path: Path, names: Sequence[str], now: dt.datetime) -> bool:
+    try:
+        there = x509.load_pem_x509_certificate(path.read_bytes())
+        held = there.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return False
+    renewed = there.not_valid_after_utc - dt.timedelta(days=_RENEW_DAYS)
+    return renewed > now and list(held) == _general(names)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_bytes(content)
+    fresh.replace(path)  # Whole or not at all.

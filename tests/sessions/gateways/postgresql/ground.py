@@ -1,0 +1,280 @@
+"""A gateway that runs, a real cluster behind it, and a house that lets tests decide who enters."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import secrets
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from jit.kernel import clock
+from sessions.gateways.postgresql import certificates, scram
+from sessions.gateways.postgresql.parts import Admitted, Knock, Live, NotLetIn, Reach, Tape
+from sessions.gateways.postgresql.scram import Verifier
+from sessions.gateways.postgresql.server import Gateway, Limits
+from tests.contracts.ground import until
+from tests.support import servers
+
+
+class MemoryTape:
+    """A recording that a test can read; `fail` makes it stop, `slow` makes it lag."""
+
+    def __init__(self) -> None:
+        self.facts: list[dict[str, Any]] = []
+        self.shown = b""
+        self.failed = ""
+        self.asked_for_room = 0
+
+    def output(self, data: bytes) -> None:
+        self.shown += data
+
+    def mark(self, fact: dict[str, Any]) -> None:
+        self.facts.append(dict(fact))
+
+    async def room(self) -> None:
+        self.asked_for_room += 1
+
+    @property
+    def statements(self) -> list[dict[str, Any]]:
+        return [fact for fact in self.facts if fact["kind"] == "statement"]
+
+    @property
+    def texts(self) -> list[str]:
+        return [fact["text"] for fact in self.statements]
+
+
+@dataclass
+class Visit:
+    """One session, from the house's side."""
+
+    admitted: Admitted
+    tape: MemoryTape | None
+    live: Live | None = None
+    because: str = ""
+    on_failure: Callable[[str], None] | None = None
+
+
+class FakeHouse:
+    """Admits whoever proves a password that was written down here, once."""
+
+    def __init__(self, reach: Reach, root: str) -> None:
+        self.reach = reach
+        self.record_as = "required"
+        self.refuses = ""
+        self.visits: list[Visit] = []
+        self.knocks: list[Knock] = []
+        self.terminated: list[int] = []
+        self.known: dict[str, list[Verifier]] = {}
+        self.names_by_certificate: set[str] = set()
+        self._root = root
+
+    def password_for(self, name: str, *, uses: int = 1) -> str:
+        password = secrets.token_urlsafe(16)
+        self.known.setdefault(name, []).extend([scram.make(password)] * uses)
+        return password
+
+    async def verifiers(self, name: str) -> Sequence[Verifier]:
+        return list(self.known.get(name, []))
+
+    async def admit(self, knock: Knock) -> Admitted:
+        self.knocks.append(knock)
+        if self.refuses:
+            raise NotLetIn(self.refuses)
+        if knock.verifier:
+            if knock.verifier not in self.known[knock.name]:
+                raise NotLetIn("somebody was faster")
+            self.known[knock.name].remove(knock.verifier)
+        elif knock.name not in self.names_by_certificate:
+            raise NotLetIn("no such grant")
+        return Admitted(
+            session_id=uuid.uuid4(),
+            grant_id=uuid.uuid4(),
+            person="rita",
+            target="orders-db",
+            role="orders-db-writer",
+            ends_at=clock.now() + dt.timedelta(minutes=5),
+            record=self.record_as,
+            reach=self.reach,
+        )
+
+    def record(self, admitted: Admitted, on_failure: Callable[[str], None]) -> Tape | None:
+        tape = None if self.record_as == "none" else MemoryTape()
+        self.visits.append(Visit(admitted, tape, on_failure=on_failure))
+        return tape
+
+    async def enter(self, admitted: Admitted, live: Live) -> None:
+        self._visit(admitted).live = live
+
+    async def leave(self, admitted: Admitted, tape: Tape | None, because: str) -> None:
+        self._visit(admitted).because = because
+
+    async def terminate(self, admitted: Admitted, pid: int) -> None:
+        self.terminated.append(pid)
+
+        def end() -> None:
+            with psycopg.connect(self._root, autocommit=True) as root:
+                root.execute("SELECT pg_terminate_backend(%s, 2000)", [pid])
+
+        await asyncio.to_thread(end)
+
+    def _visit(self, admitted: Admitted) -> Visit:
+        return next(v for v in self.visits if v.admitted.session_id == admitted.session_id)
+
+
+@dataclass
+class Ground:
+    """The gateway of a test module and everything that is known of it."""
+
+    target: servers.Target
+    role: str
+    folder: Path
+    house: FakeHouse
+    loop: asyncio.AbstractEventLoop
+    gateway: Gateway
+    port: int
+    authority: Path
+    listening: socket.socket = field(repr=False)
+
+    @property
+    def last(self) -> Visit:
+        return self.house.visits[-1]
+
+    @property
+    def tape(self) -> MemoryTape:
+        tape = self.last.tape
+        assert tape
+        return tape
+
+    def dsn(self, *, name: str = "jit_writer", password: str = "", **changes: Any) -> str:
+        parts = {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "dbname": "shop",
+            "user": name,
+            "password": password or self.house.password_for(name),
+            "sslmode": "verify-full",
+            "sslrootcert": self.authority,
+            "connect_timeout": 10,
+        }
+        return psycopg.conninfo.make_conninfo(**parts | changes)
+
+    def connect(self, *, name: str = "jit_writer", **changes: Any) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.dsn(name=name, **changes), autocommit=True)
+
+    def root(self, database: str = "shop") -> psycopg.Connection[Any]:
+        return psycopg.connect(self.target.dsn(database), autocommit=True)
+
+    def backends(self) -> int:
+        """Return how many connections of the role there are on the target itself."""
+        with self.root() as root:
+            row = root.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE usename = %s", [self.role]
+            ).fetchone()
+        assert row
+        return int(row[0])
+
+    def run[Answer](self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
+        """Run something on the gateway's own event loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+
+    def closed(self, visit: Visit | None = None) -> str:
+        """Return why the session closed, once it has."""
+        visit = visit or self.last
+        assert until(lambda: bool(visit.because))
+        return visit.because
+
+
+def prepare(target: servers.Target, role: str, password: str) -> None:
+    """Make a database with rows, and the ephemeral role as the connector makes it."""
+    with psycopg.connect(target.dsn(), autocommit=True) as root:
+        if not root.execute("SELECT 1 FROM pg_database WHERE datname = 'shop'").fetchone():
+            root.execute("CREATE DATABASE shop")
+            root.execute("CREATE DATABASE attic")
+            root.execute("CREATE ROLE shop_writer NOLOGIN")
+            with psycopg.connect(target.dsn("shop"), autocommit=True) as shop:
+                shop.execute("GRANT ALL ON SCHEMA public TO shop_writer")
+                shop.execute("CREATE TABLE things (id int, name text)")
+                shop.execute("GRANT ALL ON things TO shop_writer")
+        root.execute(
+            sql.SQL("CREATE ROLE {} LOGIN NOINHERIT PASSWORD {} IN ROLE shop_writer").format(
+                sql.Identifier(role), sql.Literal(password)
+            )
+        )
+        root.execute(sql.SQL("ALTER ROLE {} SET role = shop_writer").format(sql.Identifier(role)))
+
+
+@contextlib.contextmanager
+def running(version: str, folder: Path, **options: Any) -> Iterator[Ground]:
+    """Run a gateway on loopback, in a thread of its own, for the length of the block."""
+    target = servers.target(version)
+    role, password = f"jit_{secrets.token_hex(8)}", secrets.token_hex(8)
+    prepare(target, role, password)
+    reach = Reach(
+        host=target.host,
+        port=target.port,
+        database="shop",
+        databases=("shop",),
+        user=role,
+        password=password,
+        sslmode="prefer",
+    )
+    house = FakeHouse(reach, target.dsn())
+    authority, certificate, key = certificates.ensure(
+        folder, names=["127.0.0.1", "localhost"], now=clock.now()
+    )
+    context = certificates.context(
+        certificate=certificate, key=key, client_authority=options.pop("client_authority", None)
+    )
+    listening = socket.create_server(("127.0.0.1", 0))
+    loop = asyncio.new_event_loop()
+    limits = options.pop("limits", Limits(log_in_within=5))
+    gateway = Gateway(
+        house=house,
+        tls=context,
+        certificate=certificates.der(certificate),
+        mock_secret=secrets.token_bytes(32),
+        limits=limits,
+        **options,
+    )
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        serving = asyncio.create_task(gateway.serve(listening))
+        await stop.wait()
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread.start()
+    port = listening.getsockname()[1]
+    try:
+        yield Ground(
+            target, role, folder, house, loop, gateway, port, authority, listening=listening
+        )
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(15)
+        listening.close()
+        loop.close()
+        with psycopg.connect(target.dsn(), autocommit=True) as root:
+            root.execute(
+                "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE usename = %s",
+                [role],
+            )
+            with psycopg.connect(target.dsn("shop"), autocommit=True) as shop:
+                shop.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+            root.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+__all__ = ["Ground", "replace", "running", "until"]
