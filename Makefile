@@ -7,7 +7,7 @@ VENV_PYTHON = .venv/bin/python
 UV_COMPILE = .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help run code reset setup test test-actions check format bench chaos requirements schema assets-lock
+.PHONY: help run code slack-demo reset setup test test-actions check format bench chaos requirements schema assets-lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ run: ## Set up, then start the embedded installation (JIT_PORT=8000, JIT_DATA=./
 
 code: ## Print a demo person's one-time code: make code PERSON=rita
 	@$(VENV_PYTHON) -m jit.ops.embedded.welcome $(PERSON)
+
+slack-demo: ## With JIT_DEMO_SLACK=1 make run: make slack-demo PERSON=ada [PRESS=approve]
+	@$(VENV_PYTHON) -m jit.ops.embedded.slack_people "$(PERSON)" "$(PRESS)"
 
 reset: ## Delete the embedded installation's data in JIT_DATA (it must be stopped)
 	@$(VENV_PYTHON) -m jit.ops.embedded.reset

@@ -55,6 +55,23 @@ class Fetch:
         self._copy()
         copied.set()
 
+    def standins(self) -> None:
+        """Fetch what stands in for vendors (the demo Slack among it); raises Failed."""
+        folder = os.path.join(self.root, "tests", "standins")
+        asked = [os.path.join(folder, name) for name in ("package.json", "package-lock.json")]
+        stamp = stamps.Stamp(os.path.join(folder, "node_modules"), "standins", asked)
+        if stamp.is_current():
+            return
+        started = time.monotonic()
+        self.say("fetching the demo Slack (and, from npm, the Node that it needs)")
+        command = [*(self.npm() or self._npm_of_a_wheel()), "ci", "--ignore-scripts"]
+        command += ["--no-audit", "--no-fund", "--loglevel=error"]
+        done = subprocess.run(command, cwd=folder, check=False, stdout=subprocess.DEVNULL)
+        if done.returncode:
+            raise Failed("npm could not fetch the demo Slack: is the npm registry reachable?")
+        stamp.set()
+        self.say("fetched in %.0f s" % (time.monotonic() - started))
+
     def npm(self) -> list[str] | None:
         """Return the command of an npm on PATH, or None."""
         found = shutil.which("npm")

@@ -143,6 +143,8 @@ def set_up(names: tuple[str, ...], *, develop: bool) -> None:
             fetch()
         if problems:
             raise Failed(str(problems[0]))
+        if not develop and os.environ.get("JIT_DEMO_SLACK", "") not in ("", "0"):
+            fetching.standins()
     finally:
         os.close(lock)
 
@@ -220,7 +222,7 @@ def main(argv: list[str]) -> int:
             return test(extra)
         if command == "check":
             return check()
-    except (Failed, pythons.NotFound, system.Missing) as problem:
+    except (Failed, assets.Failed, pythons.NotFound, system.Missing) as problem:
         print("\n%s\n" % problem, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

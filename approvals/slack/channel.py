@@ -86,7 +86,8 @@ def _shown(copy: SlackMessage) -> str | None:
     if copy.fate == Fate.POSTED:
         return copy.ts
     if copy.fate == Fate.WAITING:
-        raise DeliveryFailed(copy.last_error or "not posted yet")
+        # Somebody else is posting it this moment, unless it went wrong.
+        raise DeliveryFailed(copy.last_error or "not posted yet", paced=not copy.last_error)
     raise DeliveryFailed(copy.last_error or copy.get_fate_display(), permanent=True)
 
 

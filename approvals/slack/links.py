@@ -231,21 +231,40 @@ def confirm(*, user: User, code_id: UUID, actor: Actor, now: dt.datetime) -> Sla
         raise CodeUnknown("This code is used or too old: make a new one.")
     standing = look_up(code.slack_user_id, team_id=code.team_id)
     refuse_standing(standing)
+    with transaction.atomic():
+        used = SlackLinkCode.objects.filter(pk=code.pk, used_at__isnull=True).update(used_at=now)
+        if not used:
+            raise CodeUnknown("This code is used: make a new one.")
+        return bind(
+            user=user,
+            team_id=code.team_id,
+            slack_user_id=code.slack_user_id,
+            slack_name=code.slack_name,
+            actor=actor,
+            now=now,
+        )
+
+
+def bind(
+    *,
+    user: User,
+    team_id: str,
+    slack_user_id: str,
+    slack_name: str,
+    actor: Actor,
+    now: dt.datetime,
+) -> SlackLink:
+    """Write the link of somebody whom the caller has seen to be both. Raises LinkedAlready."""
     link = SlackLink(
         user=user,
-        team_id=code.team_id,
-        slack_user_id=code.slack_user_id,
-        slack_name=code.slack_name,
+        team_id=team_id,
+        slack_user_id=slack_user_id,
+        slack_name=slack_name,
         linked_at=now,
         standing_at=now,
     )
     try:
         with transaction.atomic():
-            used = SlackLinkCode.objects.filter(pk=code.pk, used_at__isnull=True).update(
-                used_at=now
-            )
-            if not used:
-                raise CodeUnknown("This code is used: make a new one.")
             link.save(force_insert=True)
             _record("slack.linked", link=link, actor=actor, now=now)
             tasks.enqueue_on_commit("approvals.slack.redraw_for", str(user.pk))

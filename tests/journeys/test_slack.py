@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from jit.ops.embedded import demo_slack, slack_people
 from tests.approvals.slack.conftest import (  # noqa: F401 -- fixtures are found by their names
     between,
     emulator,
     response_url,
 )
-from tests.standins.slack_emulator import BOT_TOKEN, TEAM, Emulator
+from tests.standins.slack_emulator import APP, BOT_TOKEN, HUMAN_TOKEN, TEAM, Emulator
 from tests.standins.slack_faults import Faults
 from tests.standins.slack_human import ResponseUrl, Signed, Workspace, buttons_of, text_of
 from tests.support import processes
@@ -37,6 +40,12 @@ def workspace(
         replies=response_url,
         began=emulator.mark(),
     )
+
+
+@pytest.fixture(autouse=True)
+def _fresh(workspace: Workspace) -> None:
+    """Each test sees the messages of its own time only."""
+    workspace.began = workspace.emulator.mark()
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +75,40 @@ def post(jit: Running, signed: Signed) -> Any:
     return requests.post(
         jit.url + signed.path, data=signed.body, headers=signed.headers, timeout=10
     )
+
+
+class TestTheDemo:
+    def test_shows_a_newcomer_a_messages_button_and_presses_it(
+        self,
+        jit: Running,
+        workspace: Workspace,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        notes = {
+            "app": jit.url,
+            "slack": workspace.emulator.url,
+            "token": HUMAN_TOKEN,
+            "secret": SECRET,
+            "team": TEAM,
+            "app_id": APP,
+            "people": ["rita", "ada"],
+        }
+        (tmp_path / demo_slack.NOTES).write_text(json.dumps(notes))
+        monkeypatch.setenv("JIT_DATA", str(tmp_path))
+        request_id = jit.rita.ask().json()["id"]
+        until(workspace.human("ada").messages)
+        assert slack_people.main("ada", "") == 0
+        assert "[Approve for 10 min: approve]" in capsys.readouterr().out
+        assert slack_people.main("ada", "approve") == 0
+        grant = until(lambda: jit.rita.request(request_id)["grant"])
+        jit.wait(grant["id"], "ACTIVE")
+        until(lambda: buttons_of(workspace.human("rita").messages()[0]["blocks"]).count("done"))
+        assert slack_people.main("rita", "done") == 0
+        jit.wait(grant["id"], "ENDED")
+        assert slack_people.main("ada", "deny") == 1
+        assert "do the rest on the web" in capsys.readouterr().err
 
 
 class TestAClick:

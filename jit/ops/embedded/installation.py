@@ -27,7 +27,8 @@ _LOG_LIMIT = 5_000_000
 OWN_FOLDERS = ("keys", "logs", "postgres", "demo-target")
 OWN_FILES = (
     "demo.json", "demo-catalogue.yaml", "installation", "lock", "processes.json",
-    "migrated", "database-made", "postgres.port", "demo-target.port",
+    "demo-slack.json", "demo-slack-seed.json", "migrated", "database-made",
+    "postgres.port", "demo-target.port",
 )  # fmt: skip
 
 
@@ -57,6 +58,7 @@ class Installation:
         self.logs.mkdir(mode=0o700, exist_ok=True)
         self._lock = take_lock(place)
         self._starting: set[Future[None]] = set()
+        self.more: dict[str, str] = {}
         self.home = ground.home(place.data)
         self._set_aside_what_lost_its_keys()
         self.keys = Keys(place.data / "keys")
@@ -116,6 +118,7 @@ class Installation:
             "JIT_DEMO_TARGET_PORT": str(self.target.port),
             "JIT_DEMO_TARGET_SUPERUSER": "postgres",
             "JIT_DEMO_TARGET_PASSWORD": self.target.password,
+            **self.more,
         }
         # A secret may come as X or X_FILE, but not as both: one in the shell stands aside.
         decided = {name.removesuffix("_FILE") for name in ours}

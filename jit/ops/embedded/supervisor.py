@@ -19,6 +19,7 @@ from types import FrameType
 
 from jit.ops.embedded import ground
 from jit.ops.embedded.children import Child, DidNotStart
+from jit.ops.embedded.demo_slack import DemoSlack, wanted
 from jit.ops.embedded.installation import ROOT, AlreadyRunning, Installation, Place
 from jit.ops.embedded.postgres import CommandFailed
 from jit.ops.embedded.watch import Runs, Watched
@@ -73,12 +74,14 @@ class Supervisor:
         begun = time.monotonic()
         here = self.installation
         say(f"starting PostgreSQL and Valkey; data in {here.home}")
+        slack = self._begin_slack()
         here.start_servers(meanwhile=self.check)
         if not here.has_migrated():
             say("making the tables")
             self._begin(here.migration()).wait_to_end(meanwhile=self.check)
             here.note_migrated()
-        web, *others = self.programs = _programs(here)
+        web, *others = programs = _programs(here)
+        self.programs += programs
         web.start()  # First and almost alone: somebody waits for a page, nobody for a sweep.
         seeding = self._begin(here.command("seed_demo")) if _can_seed() else None
         self._note_processes()
@@ -88,6 +91,9 @@ class Supervisor:
         self._note_processes()
         if seeding:
             seeding.wait_to_end(meanwhile=self.check)
+        if slack:
+            slack.child.wait_until(slack.answers, meanwhile=self.check)
+            self._begin(here.command("link_demo_slack")).wait_to_end(meanwhile=self.check)
         say(f"ready after {time.monotonic() - begun:.1f} s")
 
     def watch(self) -> None:
@@ -117,6 +123,15 @@ class Supervisor:
         for child in leaving:
             child.stop(seconds=8)
         self.installation.stop_servers()
+
+    def _begin_slack(self) -> DemoSlack | None:
+        """Start the demo Slack, if it is wanted, before the programs that are told of it."""
+        if not wanted():
+            return None
+        slack = DemoSlack(self.installation)
+        self.installation.more = slack.environment
+        self.programs.append(slack.start())
+        return slack
 
     def _begin(self, command: Child) -> Child:
         self.set_up.append(command)
@@ -206,7 +221,7 @@ def main() -> int:
     code = 1
     try:
         supervisor.start()
-        sys.stdout.write(welcome(place))
+        sys.stdout.write(welcome(place, slack=wanted()))
         sys.stdout.flush()
         supervisor.watch()
     except Stopped:

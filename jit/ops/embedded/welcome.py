@@ -18,7 +18,7 @@ from jit.ops.embedded.installation import Place
 _PERIOD = 30
 
 
-def welcome(place: Place) -> str:
+def welcome(place: Place, *, slack: bool = False) -> str:
     """Return the text for the terminal: what this is, where, and who may sign in."""
     lines = [
         "",
@@ -38,6 +38,14 @@ def welcome(place: Place) -> str:
             "",
             "  The six digits of the second factor:  make code PERSON=rita",
             f"  All of it, with API tokens:           {place.data / 'demo.json'}",
+            "",
+        ]
+    if slack:
+        lines += [
+            "  The demo Slack: everybody's account is linked. Ask for a role as rita, then",
+            "    what ada reads in Slack           make slack-demo PERSON=ada",
+            "    she presses Approve               make slack-demo PERSON=ada PRESS=approve",
+            "    rita presses Done                 make slack-demo PERSON=rita PRESS=done",
             "",
         ]
     return "\n".join(lines) + "\n"

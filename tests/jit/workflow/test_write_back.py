@@ -137,7 +137,7 @@ class Recorded:
     """A sessions backend that has a recording."""
 
     def cut(self, **_: Any) -> int:
-        return 0
+        return set()
 
     def recordings(self, **_: Any) -> list[str]:
         return ["https://jit.example/sessions/1/"]
