@@ -258,7 +258,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 3, "socket_keepaliv
 CELERY_DB_REUSE_MAX = 10000
 CELERY_BEAT_SCHEDULER = "jit.ops.beat:LockedScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
-CELERY_IMPORTS = ["approvals.slack.tasks"]
+CELERY_IMPORTS = ["approvals.slack.tasks", "sessions.recording.tasks"]
 _EVERY = {
     "jit.workflow.sweep": 1,
     "jit.audit.seal": 1,
@@ -272,6 +272,9 @@ _EVERY = {
     "jit.notifications.clear_old": 3600,
     "jit.workflow.tell_ending_soon": 10,
     "sessions.bury_the_silent": 5,
+    "sessions.recording.seal": 5,
+    "sessions.recording.check_again": 3600,
+    "sessions.recording.delete_what_is_due": 3600,
 }
 if SLACK["bot_token"]:
     _EVERY |= {"approvals.slack.sweep": 5, "approvals.slack.watch": 30}
@@ -416,6 +419,32 @@ SPECTACULAR_SETTINGS = {
 _DATA = Path(env.text("JIT_DATA", str(BASE_DIR / ".data")))
 RECORDINGS_SPOOL = Path(env.text("JIT_RECORDINGS_SPOOL", str(_DATA / "spool")))
 """On a gateway's own disk: where a recording is until the store has it."""
+RECORDINGS_STORE = "sessions.recording.stores.filesystem.FileSystem"
+RECORDINGS_FOLDER = Path(env.text("JIT_RECORDINGS_FOLDER", str(_DATA / "recordings")))
+"""Where they lie for good, unless a bucket is named."""
+RECORDINGS_S3 = {
+    "bucket": env.text("JIT_RECORDINGS_S3_BUCKET", ""),
+    "prefix": env.text("JIT_RECORDINGS_S3_PREFIX", ""),
+    "endpoint": env.text("JIT_RECORDINGS_S3_ENDPOINT", ""),
+    "region": env.text("JIT_RECORDINGS_S3_REGION", ""),
+    "access_key": env.secret("JIT_RECORDINGS_S3_ACCESS_KEY", ""),
+    "secret_key": env.secret("JIT_RECORDINGS_S3_SECRET_KEY", ""),
+    "lock": env.choice("JIT_RECORDINGS_S3_LOCK", "", "GOVERNANCE", "COMPLIANCE"),
+}
+"""`lock` needs a bucket made with Object Lock: nobody then deletes before the time is over."""
+if RECORDINGS_S3["bucket"]:
+    RECORDINGS_STORE = "sessions.recording.stores.s3.S3"
+RECORDINGS_KEPT_DAYS = {
+    "low": env.integer("JIT_RECORDINGS_KEPT_DAYS_LOW", 90),
+    "medium": env.integer("JIT_RECORDINGS_KEPT_DAYS_MEDIUM", 180),
+    "high": env.integer("JIT_RECORDINGS_KEPT_DAYS_HIGH", 365),
+    "critical": env.integer("JIT_RECORDINGS_KEPT_DAYS_CRITICAL", 730),
+}
+"""By the risk of the role; a legal hold keeps a recording beyond that."""
+RECORDINGS_VERIFY_DAYS = env.integer("JIT_RECORDINGS_VERIFY_DAYS", 7)
+"""Each stored recording is read and verified again after so many days; a share each hour."""
+RECORDINGS_MISSING_AFTER = env.integer("JIT_RECORDINGS_MISSING_AFTER", 3600)
+"""Seconds after a session's end when a recording that did not reach the store counts as lost."""
 
 # --- Language, time, log --------------------------------------------------------------
 LANGUAGE_CODE = "en"

@@ -11,6 +11,7 @@ from django.db.models import Q
 from jit.catalog.models import Role, Target
 from jit.elevation.models import Grant
 from jit.kernel.fields import Uuid7Field
+from sessions.recording import models as recording  # noqa: F401 -- Django finds an app's tables here
 from sessions.states import OPEN, ClosedBecause, Door, Proof, SessionState
 
 

@@ -58,6 +58,13 @@ class Action(StrEnum):
     SESSION_TOKEN_USED = "session.token-used"  # noqa: S105 -- a name, no password
     SSH_KEY_ADDED = "ssh-key.added"
     SSH_KEY_REMOVED = "ssh-key.removed"
+    # Recordings of access sessions
+    RECORDING_BROKEN = "recording.broken"
+    RECORDING_MISSING = "recording.missing"
+    RECORDING_SET_ASIDE = "recording.set-aside"
+    RECORDING_HELD = "recording.held"
+    RECORDING_RELEASED = "recording.released"
+    RECORDING_DELETED = "recording.deleted"
     # Break-glass and its review
     BREAK_GLASS_USED = "break-glass.used"
     REVIEW_CREATED = "review.created"

@@ -6,6 +6,7 @@ docs/recordings.md describes it for whoever reads it without us; the two must ag
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import struct
 import uuid
@@ -26,6 +27,9 @@ _PREAMBLE = struct.Struct(">8s16sQ8sH")
 _HEADER = struct.Struct(">4sBIQQQII32s")
 HEADER_SIZE = _HEADER.size
 _TAG = 16
+
+
+type Bytes = bytes | mmap.mmap
 
 
 class Damaged(Exception):
@@ -49,7 +53,7 @@ class Preamble:
         return head + self.wrapped_key
 
     @classmethod
-    def decode(cls, data: bytes) -> tuple[Preamble, int]:
+    def decode(cls, data: Bytes) -> tuple[Preamble, int]:
         """Return it and its length, or raise Damaged."""
         if len(data) < _PREAMBLE.size:
             raise Damaged("the preamble is cut off")
@@ -100,7 +104,7 @@ class Header:
         )
 
     @classmethod
-    def decode(cls, data: bytes | memoryview, at: int = 0) -> Header:
+    def decode(cls, data: Bytes, at: int = 0) -> Header:
         """Return the header at offset `at`, or raise Damaged."""
         if len(data) - at < HEADER_SIZE:
             raise Damaged("the piece is cut off")
@@ -170,15 +174,23 @@ class Opener:
         self._nonce = preamble.nonce
         self._unpacker = zstandard.ZstdDecompressor()
 
-    def open(self, header: Header, piece: bytes) -> bytes:
-        """Return the lines in `piece`, or raise Damaged: it was altered or isn't of here."""
+    def packed(self, header: Header, piece: bytes) -> bytes:
+        """Return the zstd frame in `piece`, or raise Damaged: it was altered or isn't of here."""
         try:
-            packed = self._cipher.decrypt(
+            return self._cipher.decrypt(
                 nonce(self._nonce, header.seq), piece[HEADER_SIZE:], piece[:HEADER_SIZE]
             )
-            return self._unpacker.decompress(packed, max_output_size=header.plain_size or 1)
-        except (InvalidTag, zstandard.ZstdError) as broken:
+        except InvalidTag as broken:
             raise Damaged(f"piece {header.seq} was altered") from broken
+
+    def open(self, header: Header, piece: bytes) -> bytes:
+        """Return the lines in `piece`, or raise Damaged."""
+        try:
+            return self._unpacker.decompress(
+                self.packed(header, piece), max_output_size=header.plain_size or 1
+            )
+        except zstandard.ZstdError as broken:
+            raise Damaged(f"piece {header.seq} does not unfold") from broken
 
 
 def digest(piece: bytes) -> bytes:
@@ -188,12 +200,14 @@ def digest(piece: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A piece that is whole and of this recording, with its lines."""
+    """A piece that is whole and of this recording."""
 
     offset: int
     header: Header
     digest: bytes
-    plain: bytes
+
+    def bytes_in(self, data: Bytes) -> bytes:
+        return data[self.offset : self.offset + self.header.size]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +221,7 @@ class Damage:
     """Whether the bytes merely end too early, as after a crash."""
 
 
-def scan(data: bytes, opener: Opener, at: int = 0) -> Iterator[Found | Damage]:
+def scan(data: Bytes, opener: Opener, at: int = 0) -> Iterator[Found | Damage]:
     """Yield every piece in `data` from offset `at` on, and what lies between them as damage.
 
     No length is believed before its piece has opened: after damage the next mark is looked for.
@@ -218,7 +232,7 @@ def scan(data: bytes, opener: Opener, at: int = 0) -> Iterator[Found | Damage]:
         try:
             header = Header.decode(data, at)
             piece = data[at : at + header.size]
-            plain = opener.open(header, piece)
+            opener.packed(header, piece)
         except Damaged:
             if damaged is None:
                 damaged, claimed = at, _claim(data, at)
@@ -228,19 +242,19 @@ def scan(data: bytes, opener: Opener, at: int = 0) -> Iterator[Found | Damage]:
         if damaged is not None:
             yield Damage(damaged, at - damaged, claimed, torn=False)
             damaged = None
-        yield Found(at, header, digest(piece), plain)
+        yield Found(at, header, digest(piece))
         at += header.size
     if damaged is not None:
         yield Damage(damaged, at - damaged, claimed, torn=_ends_early(data, damaged))
 
 
-def _claim(data: bytes, at: int) -> int | None:
+def _claim(data: Bytes, at: int) -> int | None:
     if data[at : at + 4] != MARK or len(data) - at < HEADER_SIZE:
         return None
     return int(_HEADER.unpack_from(data, at)[2])
 
 
-def _ends_early(data: bytes, at: int) -> bool:
+def _ends_early(data: Bytes, at: int) -> bool:
     try:
         return at + Header.decode(data, at).size > len(data)
     except Damaged:

@@ -87,7 +87,7 @@ class Recorder:
             session_id=session_id,
             descriptor=self.spool.create(session_id, told),
             sealer=pieces.Sealer(key=key, preamble=preamble),
-            preamble_size=len(told),
+            preamble=told,
             on_failure=on_failure,
             loop=_loop(),
         )
@@ -111,11 +111,12 @@ class Recorder:
             return
         self._stopped.set()
         self.writer.stop()
-        for companion in self.companions:
-            companion.stop()
         self._watchdog.join(5)
         for tape in self._live():
             tape.give_up("the gateway stopped")
+            tape.release()
+        for companion in self.companions:
+            companion.stop()
         self.spool.leave()
 
     # What tapes and the writer tell.
@@ -147,7 +148,7 @@ class Recorder:
 
     def failed(self, tape: Tape, why: str) -> None:
         """Give up `tape`, loudly, and tell its gateway."""
-        if tape.failed or tape.head.final:
+        if tape.ended:
             return
         self._wrote(tape.give_up(why))
         if self.writer.alive:
@@ -174,7 +175,7 @@ class Recorder:
 
     def _live(self) -> list[Tape]:
         with self._lock:
-            return [tape for tape in self.tapes.values() if not (tape.failed or tape.head.final)]
+            return [tape for tape in self.tapes.values() if not tape.ended]
 
     def _wrote(self, size: int) -> None:
         with self._lock:

@@ -74,11 +74,11 @@ class Tape:
         "_lines",
         "_lock",
         "_owner",
-        "_pending",
         "_sealer",
         "head",
         "loop",
         "on_failure",
+        "preamble",
         "session_id",
         "watched",
     )
@@ -90,14 +90,15 @@ class Tape:
         session_id: uuid.UUID,
         descriptor: int,
         sealer: Sealer,
-        preamble_size: int,
+        preamble: bytes,
         on_failure: Callable[[uuid.UUID, str], None],
         loop: asyncio.AbstractEventLoop | None,
     ) -> None:
         self.session_id = session_id
         self.on_failure = on_failure
         self.loop = loop
-        self.head = Head(0, preamble_size, sealer.head, 0, 0, final=False)
+        self.preamble = preamble
+        self.head = Head(0, len(preamble), sealer.head, 0, 0, final=False)
         self.watched: list[bytes] | None = None
         """Where lines go besides, while somebody watches; taken and set by `watching`."""
         self._owner = owner
@@ -105,12 +106,16 @@ class Tape:
         self._sealer = sealer
         self._lines = asciicast.Lines()
         self._lock = threading.Lock()
-        self._pending: list[bytes] = []
         self._batch = Batch([], 0, 0, 0, final=False)
         self._count = 0
         self._closing = False
         self._done: Future[Head] = Future()
         self._failed = ""
+
+    @property
+    def ended(self) -> bool:
+        """Return whether nothing more will come."""
+        return self.head.final or bool(self._failed)
 
     @property
     def failed(self) -> str:

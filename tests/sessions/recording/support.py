@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sessions.recording import asciicast, keys, pieces
 from sessions.recording.asciicast import Event
+from sessions.recording.tape import Tape
 
 HEADER = {"term": {"cols": 80, "rows": 24, "type": "xterm-256color"}, "title": "orders-db"}
 
@@ -18,15 +23,19 @@ def opened(data: bytes) -> tuple[pieces.Opener, int]:
     return pieces.Opener(key=key, preamble=preamble), start
 
 
-def found(path: Path) -> list[pieces.Found | pieces.Damage]:
-    data = path.read_bytes()
+def contents(data: bytes) -> list[bytes]:
+    """Return the lines of each whole piece in a recording's bytes."""
     opener, start = opened(data)
-    return list(pieces.scan(data, opener, start))
+    return [
+        opener.open(each.header, each.bytes_in(data))
+        for each in pieces.scan(data, opener, start)
+        if isinstance(each, pieces.Found)
+    ]
 
 
 def lines(path: Path) -> bytes:
     """Return all lines of the recording at `path`, the header's first."""
-    return b"".join(each.plain for each in found(path) if isinstance(each, pieces.Found))
+    return b"".join(contents(path.read_bytes()))
 
 
 def events(path: Path) -> list[Event]:
@@ -55,3 +64,16 @@ def made(contents: list[bytes], *, final: bool = True) -> tuple[bytes, list[int]
             final=final and number == len(contents) - 1,
         )
     return data, offsets
+
+
+def until(truth: Callable[[], Any], seconds: float = 5) -> None:
+    """Wait for what another thread does."""
+    end, pause = time.monotonic() + seconds, threading.Event()
+    while not truth():
+        assert time.monotonic() < end, "it did not happen in time"
+        pause.wait(0.01)
+
+
+def until_written(tape: Tape) -> None:
+    """Wait until all that the tape was given stands on the disk."""
+    until(lambda: tape.head.lines == tape._count)

@@ -1,0 +1,106 @@
+"""Reads stored recordings again, a share each hour, and seals what is ready to be."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+
+from django.conf import settings
+from django.db.models import Q
+
+from jit.kernel import db
+from sessions.models import AccessSession
+from sessions.recording import operations, stored
+from sessions.recording.models import Recording
+from sessions.recording.problems import Kind
+from sessions.recording.stores.base import Store, StoreFailed, store
+from sessions.states import SessionState
+
+log = logging.getLogger(__name__)
+MOST = 200
+"""So many recordings are read, or sessions sealed, in one run."""
+
+
+def check_again(*, where: Store | None = None) -> int:
+    """Verify stored recordings that were not for RECORDINGS_VERIFY_DAYS, those waiting longest
+    first; return how many were read. One that the store doesn't give now is left for later.
+    """
+    now = db.now()
+    due = Recording.objects.filter(
+        stored_at__isnull=False,
+        deleted_at__isnull=True,
+        verified_at__lt=now - dt.timedelta(days=settings.RECORDINGS_VERIFY_DAYS),
+    ).order_by("verified_at")[:MOST]
+    read = 0
+    for recording in due:
+        if check(recording, where=where or store(), now=now):
+            read += 1
+    return read
+
+
+def check(recording: Recording, *, where: Store, now: dt.datetime) -> bool:
+    """Verify one; return False if the store could not be asked."""
+    try:
+        problems = stored.reading(recording, where=where).finish()
+    except StoreFailed as away:
+        log.warning("%s can't be verified now: %s", recording, away)
+        return False
+    if any(problem.kind is Kind.UNREADABLE for problem in problems):
+        # An object that was listed and then not given: the store's trouble until it is proven.
+        log.error("%s can't be read now: %s", recording, problems[0].sentence)
+        return False
+    operations.checked_again(session_id=recording.pk, problems=problems, now=now)
+    return True
+
+
+def seal_what_is_ready() -> int:
+    """Seal closed sessions whose recording is stored, or that never had one; return how many.
+
+    Of one that nothing reached the store of for RECORDINGS_MISSING_AFTER seconds, that is said.
+    """
+    now = db.now()
+    ready = Recording.objects.filter(
+        stored_at__isnull=False, session__state=SessionState.CLOSED
+    ).values_list("pk", flat=True)[:MOST]
+    sealed = sum(operations.seal_if_closed(session_id=pk, now=now) for pk in ready)
+    return sealed + _seal_the_unrecorded(now) + _miss_the_lost(now)
+
+
+def _seal_the_unrecorded(now: dt.datetime) -> int:
+    never = AccessSession.objects.filter(
+        Q(record="none") | Q(live_at__isnull=True),
+        state=SessionState.CLOSED,
+        recording__isnull=True,
+        closed_at__lt=now - dt.timedelta(minutes=1),
+    ).values_list("pk", flat=True)[:MOST]
+    for session_id in never:
+        operations.seal_unrecorded(session_id=session_id, now=now)
+    return len(never)
+
+
+def _miss_the_lost(now: dt.datetime) -> int:
+    """A gateway's machine may be gone with its spool: the store then has all there will be."""
+    overdue = AccessSession.objects.filter(
+        Q(recording__isnull=True) | Q(recording__stored_at__isnull=True, recording__set_aside=""),
+        state=SessionState.CLOSED,
+        closed_at__lt=now - dt.timedelta(seconds=settings.RECORDINGS_MISSING_AFTER),
+    ).exclude(record="none")[:MOST]
+    done = 0
+    for session in overdue:
+        recording = Recording.objects.filter(pk=session.pk).first()
+        try:
+            there = recording is not None and stored.objects(session.pk, where=store())
+            if recording is None or not there:
+                operations.missing(session_id=session.pk, now=now)
+            else:
+                operations.stored(
+                    session_id=session.pk,
+                    problems=stored.reading(recording).finish(),
+                    keep=operations.keep_until(session=session, now=now),
+                    now=now,
+                )
+        except StoreFailed as away:
+            log.warning("can't look for the recording of %s: %s", session, away)
+            continue
+        done += 1
+    return done

@@ -1,0 +1,141 @@
+"""How long recordings are kept: by risk, longer under a legal hold, never quietly deleted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from uuid import UUID
+
+from django.db import transaction
+
+from jit.audit import operations as audit
+from jit.identity import permissions
+from jit.identity.models import User
+from jit.identity.permissions import Permission
+from jit.kernel import db
+from jit.kernel.actor import CLOCK, Actor
+from jit.kernel.errors import Conflict, InvalidInput, NotAllowed
+from sessions import queries as sessions
+from sessions.recording import stored
+from sessions.recording.models import Command, LegalHold, Recording, TranscriptLine
+from sessions.recording.stores.base import Store, StoreFailed, store
+
+log = logging.getLogger(__name__)
+MOST = 200
+
+
+class HeldAlready(Conflict):
+    """The recording is under a legal hold; it is lifted before another is set."""
+
+
+class NotHeld(Conflict):
+    """There is no legal hold to lift."""
+
+
+class RecordingDeleted(Conflict):
+    """The time of the recording was over and it was deleted; its history stays."""
+
+
+class HoldNotAllowed(NotAllowed):
+    """Only who may read all sessions sets and lifts legal holds."""
+
+
+class HoldNeedsReason(InvalidInput):
+    """A legal hold is set or lifted without a word why."""
+
+
+def hold(*, session_id: UUID, why: str, by: User, actor: Actor, now: dt.datetime) -> LegalHold:
+    """Keep a session's recording until the hold is lifted, whatever its time.
+
+    Raises HoldNotAllowed, HoldNeedsReason, HeldAlready and RecordingDeleted.
+    """
+    reason = _allowed(why, by)
+    with transaction.atomic():
+        recording = Recording.objects.select_for_update().get(pk=session_id)
+        if recording.deleted_at is not None:
+            raise RecordingDeleted(
+                f"The recording was deleted on {recording.deleted_at:%Y-%m-%d}: nothing is left "
+                "to hold."
+            )
+        if recording.holds.filter(lifted_at__isnull=True).exists():
+            raise HeldAlready("It is under a legal hold already. Lift that one to give another.")
+        made = LegalHold.objects.create(recording=recording, why=reason, set_by=by, set_at=now)
+        _tell("recording.held", session_id, actor, now, why=reason)
+    return made
+
+
+def lift(*, session_id: UUID, why: str, by: User, actor: Actor, now: dt.datetime) -> None:
+    """Lift the legal hold. Raises HoldNotAllowed, HoldNeedsReason and NotHeld."""
+    reason = _allowed(why, by)
+    with transaction.atomic():
+        Recording.objects.select_for_update().get(pk=session_id)
+        lifted = LegalHold.objects.filter(recording_id=session_id, lifted_at__isnull=True).update(
+            lifted_at=now, lifted_by=by, lifted_why=reason
+        )
+        if not lifted:
+            raise NotHeld("It is not under a legal hold. Load the page again.")
+        _tell("recording.released", session_id, actor, now, why=reason)
+
+
+def delete_what_is_due(*, where: Store | None = None) -> int:
+    """Delete recordings whose time is over, never one under a hold; return how many were.
+
+    The decision is written first, then the store is asked; what it did not do is asked for
+    again at the next run. The row stays, and says when.
+    """
+    now = db.now()
+    due = Recording.objects.filter(keep_until__lte=now, deleted_at__isnull=True).exclude(
+        holds__lifted_at__isnull=True, holds__isnull=False
+    )
+    for session_id in due.values_list("pk", flat=True)[:MOST]:
+        _decide(session_id, now)
+    erased = 0
+    waiting = Recording.objects.filter(deleted_at__isnull=False, erased_at__isnull=True)
+    for session_id in waiting.values_list("pk", flat=True)[:MOST]:
+        try:
+            _erase(session_id, where or store())
+        except StoreFailed as refused:
+            log.warning("the recording of session %s waits to be deleted: %s", session_id, refused)
+            continue
+        Recording.objects.filter(pk=session_id).update(erased_at=now)
+        erased += 1
+    return erased
+
+
+def _decide(session_id: UUID, now: dt.datetime) -> None:
+    with transaction.atomic():
+        recording = Recording.objects.select_for_update().get(pk=session_id)
+        if recording.holds.filter(lifted_at__isnull=True).exists():
+            return  # Set since we looked.
+        Recording.objects.filter(pk=session_id).update(deleted_at=now, text_done=True)
+        TranscriptLine.objects.filter(session_id=session_id).delete()
+        Command.objects.filter(session_id=session_id).delete()
+        _tell(
+            "recording.deleted", session_id, CLOCK, now,
+            digest=recording.digest, pieces=recording.pieces, bytes=recording.size,
+        )  # fmt: skip
+
+
+def _erase(session_id: UUID, where: Store) -> None:
+    for name in stored.objects(session_id, where=where):
+        where.delete(name)
+
+
+def _allowed(why: str, by: User) -> str:
+    if not permissions.has(by, Permission.SESSION_READ_ALL):
+        raise HoldNotAllowed("Ask an auditor: only who may read all sessions holds recordings.")
+    if not why.strip():
+        raise HoldNeedsReason("Say why, for whoever reads this in a year.", fields={"why": ["?"]})
+    return why.strip()[:1000]
+
+
+def _tell(action: str, session_id: UUID, actor: Actor, now: dt.datetime, **body: object) -> None:
+    session = sessions.sessions().get(pk=session_id)
+    audit.record(
+        action=action,
+        actor=actor,
+        now=now,
+        subject=audit.Subject(type="session", id=str(session.pk), label=str(session)),
+        links=audit.Links(**session.audit_links()),
+        body=body,
+    )

@@ -1,0 +1,243 @@
+"""Brings recordings from the gateway's disk to the store, and finishes those of dead gateways.
+
+Runs in the gateway's own process, since the spool is on its machine. Each recording is brought
+away by itself: one that won't go is tried again with longer and longer pauses, then set aside.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from django.db import Error as DatabaseFailure
+from django.db import connection
+
+from jit.kernel import clock
+from jit.kernel.crypto import SealBroken
+from sessions.recording import abandoned, operations, spool, stored
+from sessions.recording.models import Recording
+from sessions.recording.pieces import Damaged, Header, Preamble
+from sessions.recording.problems import Kind, Problem
+from sessions.recording.recorder import Recorder
+from sessions.recording.spool import Spool
+from sessions.recording.stores.base import Store, StoreFailed, store
+
+log = logging.getLogger(__name__)
+EVERY = 1.0
+OBJECT_SECONDS = 10.0
+OBJECT_BYTES = 1024 * 1024
+OBJECT_PLAIN = 16 * 1024 * 1024
+"""What makes an object: ten seconds, or one of these sizes, whichever comes first."""
+LOOK_FOR_ABANDONED = 15.0
+TRIES = 8
+LONGEST_PAUSE = 60.0
+
+
+@dataclass(slots=True)
+class Journey:
+    """How far one recording has come on its way to the store."""
+
+    spool: Spool
+    offset: int = 0
+    seq: int = 0
+    keep: dt.datetime | None = None
+    sent_at: float = 0.0
+    tries: int = 0
+    next_try: float = 0.0
+
+
+class Uploader:
+    """The thread that does it, for its own recorder's spool and the abandoned ones beside it."""
+
+    def __init__(
+        self, recorder: Recorder, *, where: Store | None = None, every: float = EVERY
+    ) -> None:
+        self._recorder = recorder
+        self._store = where or store()
+        self._every = every
+        self._journeys: dict[UUID, Journey] = {}
+        self._adopted: list[Spool] = []
+        self._looked_at = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recording-upload", daemon=True)
+
+    def start(self) -> Uploader:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End after what is under way; what is left is for the next gateway on this machine."""
+        self._stopping.set()
+        self._thread.join(30)
+        self.turn()
+        for each in self._adopted:
+            each.leave()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._every):
+            try:
+                self.turn()
+            except DatabaseFailure as away:
+                log.warning("recordings wait for the database: %s", away)
+            except Exception:
+                log.exception("the uploader stumbled; it goes on")
+            finally:
+                connection.close()
+
+    def turn(self) -> None:
+        """Bring away what is due now."""
+        self._adopt()
+        for where in [self._recorder.spool, *self._adopted]:
+            for session_id in where.recordings():
+                journey = self._journeys.setdefault(session_id, Journey(where))
+                if journey.next_try > time.monotonic():
+                    continue
+                try:
+                    self._bring(session_id, journey)
+                except StoreFailed as failed:
+                    self._failed(session_id, journey, failed)
+                    if not failed.permanent:
+                        break  # The store is away: the others would wait for it as long.
+                except DatabaseFailure:
+                    raise
+                except (Damaged, SealBroken, OSError) as unreadable:
+                    trouble = StoreFailed(f"the spool: {unreadable}", permanent=True)
+                    self._failed(session_id, journey, trouble)
+                except Exception as bug:  # one recording never keeps the others here
+                    log.exception("the recording of session %s can't be brought away", session_id)
+                    trouble = StoreFailed(f"{type(bug).__name__}: {bug}", permanent=True)
+                    self._failed(session_id, journey, trouble)
+        for where in [each for each in self._adopted if not each.recordings()]:
+            self._adopted.remove(where)
+            where.leave()
+
+    def _adopt(self) -> None:
+        if time.monotonic() < self._looked_at:
+            return
+        self._looked_at = time.monotonic() + LOOK_FOR_ABANDONED
+        for found in spool.abandoned(self._recorder.spool.folder.parent):
+            left = found.recordings()
+            log.warning("%s was abandoned with %d recordings", found.folder, len(left))
+            self._adopted.append(found)
+
+    def _bring(self, session_id: UUID, journey: Journey) -> None:
+        tape = self._recorder.tapes.get(session_id)
+        path = journey.spool.path(session_id)
+        if tape is None:
+            self._complete(session_id, journey, path)
+        elif not tape.ended:
+            waiting = tape.head.size - journey.offset
+            old = time.monotonic() - journey.sent_at >= OBJECT_SECONDS
+            if waiting >= OBJECT_BYTES or (old and tape.head.pieces > journey.seq):
+                self._send(session_id, journey, path, tape.head.size)
+        # Else its last head is about to be written into the books.
+
+    def _complete(self, session_id: UUID, journey: Journey, path: Path) -> None:
+        recording = self._row(session_id)
+        if recording is None or not recording.final or recording.size != path.stat().st_size:
+            abandoned.take_stock(session_id, path)
+            recording = self._row(session_id)
+        if recording is None:
+            raise StoreFailed("the books know no such session", permanent=True)
+        self._send(session_id, journey, path, path.stat().st_size)
+        self._finish(session_id, recording, path)
+        journey.spool.remove(session_id)
+        del self._journeys[session_id]
+
+    def _row(self, session_id: UUID) -> Recording | None:
+        return Recording.objects.select_related("session__role").filter(pk=session_id).first()
+
+    def _send(self, session_id: UUID, journey: Journey, path: Path, end: int) -> None:
+        if journey.keep is None:
+            recording = self._row(session_id)
+            if recording is None:
+                return  # Its head is not in the books yet.
+            journey.keep = operations.keep_until(session=recording.session, now=clock.now())
+            self._resume(session_id, journey, path)
+        for first, last, start, stop in objects_in(path, journey.offset, end):
+            with path.open("rb") as file:
+                file.seek(start)
+                content = file.read(stop - start)
+            self._store.put(stored.name(session_id, first, last), content, keep_until=journey.keep)
+            journey.offset, journey.seq = stop, last + 1
+            journey.sent_at, journey.tries = time.monotonic(), 0
+
+    def _resume(self, session_id: UUID, journey: Journey, path: Path) -> None:
+        """Go on behind what the store has already, of before this gateway was started."""
+        there = stored.objects(session_id, where=self._store)
+        following = max((stored.span(each)[1] + 1 for each in there), default=0)
+        if following:
+            for offset, header in headers(path, 0, path.stat().st_size):
+                if header.seq < following:
+                    journey.offset, journey.seq = offset + header.size, header.seq + 1
+
+    def _finish(self, session_id: UUID, recording: Recording, path: Path) -> None:
+        """Read it back from the store and write down how it is. What is wrong there and not
+        here is no property of the recording: the spool is kept.
+        """
+        now = clock.now()
+        problems = stored.reading(recording, where=self._store).finish()
+        if problems:
+            here = stored.reading_of_file(recording, path).finish()
+            unlike = [each for each in problems if _place(each) not in map(_place, here)]
+            if unlike:
+                raise StoreFailed(
+                    f"the store does not hold what was sent: {unlike[0].sentence}",
+                    permanent=unlike[0].kind is not Kind.UNREADABLE,
+                )
+        keep = operations.keep_until(session=recording.session, now=now)
+        operations.stored(session_id=session_id, problems=problems, keep=keep, now=now)
+
+    def _failed(self, session_id: UUID, journey: Journey, failed: StoreFailed) -> None:
+        journey.tries += 1
+        pause = min(LONGEST_PAUSE, 2.0 ** min(journey.tries, 10))
+        journey.next_try = time.monotonic() + pause
+        log.error(
+            "the recording of session %s is not in the store yet (try %d): %s",
+            session_id, journey.tries, failed,
+            extra={"session_id": str(session_id)},
+        )  # fmt: skip
+        # A store that is away comes back; what it refuses for good would be refused again.
+        if failed.permanent and journey.tries >= TRIES:
+            aside = journey.spool.set_aside(session_id)
+            operations.set_aside(
+                session_id=session_id, why=f"{failed}; it lies at {aside}", now=clock.now()
+            )
+            del self._journeys[session_id]
+
+
+def _place(problem: Problem) -> tuple[Kind, int | None, int | None]:
+    return problem.kind, problem.first, problem.last
+
+
+def headers(path: Path, offset: int, end: int) -> Iterator[tuple[int, Header]]:
+    """Yield (offset, header) of the pieces of a sound file between two offsets."""
+    with path.open("rb") as file:
+        if not offset:
+            _, offset = Preamble.decode(file.read(4096))
+        while offset < end:
+            file.seek(offset)
+            header = Header.decode(file.read(512))
+            yield offset, header
+            offset += header.size
+
+
+def objects_in(path: Path, offset: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (first piece, last piece, start, stop) of the objects to make of a spool's bytes."""
+    start, first, plain, last, stop = offset, -1, 0, -1, offset
+    for at, header in headers(path, offset, end):
+        if first < 0:
+            first = header.seq
+        last, stop = header.seq, at + header.size
+        plain += header.plain_size
+        if stop - start >= OBJECT_BYTES or plain >= OBJECT_PLAIN:
+            yield first, last, start, stop
+            start, first, plain = stop, -1, 0
+    if first >= 0:
+        yield first, last, start, stop

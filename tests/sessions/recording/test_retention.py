@@ -1,0 +1,123 @@
+"""How long recordings are kept, what a hold does, and that the history stays."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from jit.audit.models import AuditEvent
+from jit.kernel import clock
+from sessions.models import AccessSession
+from sessions.recording import retention, stored
+from sessions.recording.models import Recording, TranscriptLine
+from sessions.recording.stores.base import StoreFailed
+from sessions.recording.stores.filesystem import FileSystem
+from tests.sessions.recording.gateway import FakeGateway, recording
+
+pytestmark = pytest.mark.django_db
+
+
+def events(action: str, session: AccessSession) -> int:
+    return AuditEvent.objects.filter(action=action, subject_id=str(session.pk)).count()
+
+
+@pytest.fixture
+def session(gateway: FakeGateway) -> AccessSession:
+    """A sealed session whose recording's time is over."""
+    made = gateway.record(b"old")
+    gateway.move()
+    Recording.objects.update(keep_until=clock.now() - dt.timedelta(days=1))
+    TranscriptLine.objects.create(session=made, number=0, at_ms=0, text="old")
+    return made
+
+
+class TestKeepUntil:
+    def test_is_by_the_risk_of_the_role(self, gateway: FakeGateway, settings: Any) -> None:
+        settings.RECORDINGS_KEPT_DAYS = {"low": 1, "medium": 2, "high": 3, "critical": 4}
+        made = gateway.record(b"x")
+        gateway.move()
+        row = recording(made)
+        assert row.keep_until
+        assert row.stored_at
+        days = settings.RECORDINGS_KEPT_DAYS[made.role.risk]
+        assert row.keep_until - row.stored_at == dt.timedelta(days=days)
+
+
+class TestDelete:
+    def test_deletes_bytes_and_text_and_keeps_the_row(
+        self, session: AccessSession, where: FileSystem
+    ) -> None:
+        assert retention.delete_what_is_due(where=where) == 1
+        row = recording(session)
+        assert row.deleted_at
+        assert row.erased_at
+        assert row.digest
+        assert stored.objects(session.pk, where=where) == []
+        assert not TranscriptLine.objects.filter(session=session).exists()
+        assert events("recording.deleted", session) == 1
+        assert retention.delete_what_is_due(where=where) == 0
+
+    def test_leaves_what_is_not_due(self, gateway: FakeGateway, where: FileSystem) -> None:
+        made = gateway.record(b"new")
+        gateway.move()
+        assert retention.delete_what_is_due(where=where) == 0
+        assert stored.objects(made.pk, where=where)
+
+    def test_what_the_store_refused_is_asked_for_again(
+        self, session: AccessSession, where: FileSystem, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(_: str) -> None:
+            raise StoreFailed("locked")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(where, "delete", refuse)
+            assert retention.delete_what_is_due(where=where) == 0
+        assert recording(session).erased_at is None
+        assert retention.delete_what_is_due(where=where) == 1
+        assert events("recording.deleted", session) == 1
+
+
+class TestHold:
+    def test_keeps_a_recording_beyond_its_time_until_lifted(
+        self, session: AccessSession, where: FileSystem, world: Any
+    ) -> None:
+        udo = {"by": world.user("udo"), "actor": world.actor("udo"), "now": clock.now()}
+        retention.hold(session_id=session.pk, why="case 7", **udo)
+        assert retention.delete_what_is_due(where=where) == 0
+        assert stored.objects(session.pk, where=where)
+        with pytest.raises(retention.HeldAlready):
+            retention.hold(session_id=session.pk, why="case 8", **udo)
+        retention.lift(session_id=session.pk, why="case closed", **udo)
+        with pytest.raises(retention.NotHeld):
+            retention.lift(session_id=session.pk, why="again", **udo)
+        held = recording(session).holds.get()
+        assert (held.why, held.lifted_why, held.lifted_by) == ("case 7", "case closed", udo["by"])
+        assert retention.delete_what_is_due(where=where) == 1
+        assert events("recording.held", session) == events("recording.released", session) == 1
+        with pytest.raises(retention.RecordingDeleted):
+            retention.hold(session_id=session.pk, why="late", **udo)
+
+    def test_set_between_looking_and_deleting_still_holds(
+        self, session: AccessSession, where: FileSystem, world: Any
+    ) -> None:
+        retention.hold(
+            session_id=session.pk, why="case 7", by=world.user("udo"), actor=world.actor("udo"),
+            now=clock.now(),
+        )  # fmt: skip
+        retention._decide(session.pk, clock.now())
+        assert recording(session).deleted_at is None
+
+    def test_is_for_auditors_and_with_a_reason(self, session: AccessSession, world: Any) -> None:
+        def hold(username: str, why: str) -> None:
+            retention.hold(
+                session_id=session.pk, why=why, by=world.user(username),
+                actor=world.actor(username), now=clock.now(),
+            )  # fmt: skip
+
+        with pytest.raises(retention.HoldNotAllowed):
+            hold("rita", "mine")
+        with pytest.raises(retention.HoldNeedsReason):
+            hold("udo", "  ")
+        hold("udo", "case 7")
