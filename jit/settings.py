@@ -116,7 +116,10 @@ REQUEST_CHANGED_TASKS: list[str] = []
 """Tasks of the wings, by name, that hear of every change of a request (with its id)."""
 STATE_MACHINES = ["approvals.states.CHAIN", "approvals.states.STEP", "sessions.states.SESSION"]
 """The wings' tables of moves, for the documentation and the checks."""
-CONNECTORS = {"postgresql": "jit.connectors.postgresql.PostgreSQL"}
+CONNECTORS = {
+    "postgresql": "jit.connectors.postgresql.PostgreSQL",
+    "ssh": "jit.connectors.ssh.SSH",
+}
 CONNECTOR_PLUGINS = env.listing("JIT_CONNECTOR_PLUGINS")
 """Distributions whose `jit.connectors` entry points may be loaded: an entry point is code."""
 TICKET_SYSTEMS: dict[str, dict[str, Any]] = {

@@ -117,6 +117,7 @@ def configure() -> None:
             "root": {"handlers": ["stderr"], "level": settings.LOG_LEVEL},
             "loggers": {
                 "django.request": {"level": "ERROR"},
+                "asyncssh": {"level": "WARNING"},
                 "django.server": {"level": "WARNING"},
                 "uvicorn.access": {"level": "WARNING"},
                 "celery.app.trace": {"level": "WARNING"},

@@ -35,7 +35,20 @@ class Session(ABC):
 
 
 class Ground(ABC):
-    """One target and a way to make connectors for it."""
+    """One target and a way to make connectors for it.
+
+    `patience` stretches the times that the kit gives a call, where connecting alone takes longer;
+    `shortest` is the briefest grant, in seconds, that can be tried before it is over, and by
+    `ends_early` seconds at most the target ends one before its time;
+    `says_goodbye` where a connection is taken leave of after all was said, so that what is lost
+    then is no loss; `can_resist` where something can be kept from being removed.
+    """
+
+    patience: float = 1
+    shortest: float = 1.5
+    ends_early: float = 0.05
+    says_goodbye: bool = False
+    can_resist: bool = True
 
     @abstractmethod
     def connector(self, context: Context | None = None, *, port: int | None = None) -> Connector:
@@ -56,6 +69,14 @@ class Ground(ABC):
         """Return what still lets somebody in and holds no deadline, or one after `deadline`."""
 
     @abstractmethod
+    def proves(self, evidence: Mapping[str, Any]) -> bool:
+        """Return whether the evidence of a revocation says that nothing was found any more."""
+
+    @abstractmethod
+    def secret(self, credential: Mapping[str, str]) -> str:
+        """Return what must be in no journal."""
+
+    @abstractmethod
     def log_in(self, credential: Mapping[str, str]) -> Session | None:
         """Return a session that can do what the role is for, or None if it was refused."""
 
@@ -63,12 +84,12 @@ class Ground(ABC):
     def lose(self, name: str) -> None:
         """Remove it behind our back."""
 
-    @abstractmethod
     def poison(self, name: str) -> None:
-        """Make it impossible to remove with the connector's rights."""
+        """Make it impossible to remove with the connector's rights (where it `can_resist`)."""
+        raise NotImplementedError
 
-    @abstractmethod
-    def cure(self, name: str) -> None: ...
+    def cure(self, name: str) -> None:
+        raise NotImplementedError
 
     @abstractmethod
     def settled(self) -> bool:

@@ -7,6 +7,7 @@ without pytest, for connectors that are meant to fail.
 from __future__ import annotations
 
 import datetime as dt
+import re
 import time
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
@@ -101,8 +102,7 @@ class ConnectorContract:
             assert isinstance(answer, Revoked)
             observed_at = dt.datetime.fromisoformat(answer.evidence["observed_at"])
             assert before - dt.timedelta(seconds=2) < observed_at
-            assert answer.evidence["roles_found"] == 0
-            assert answer.evidence["connections_found"] == 0
+            assert ground.proves(answer.evidence)
             assert not ground.names()
             assert not ground.lets_in(issued.credential)
             assert connector.observe() == []
@@ -147,6 +147,9 @@ class ConnectorContract:
         with connected(ground) as connector:
             specs = [ground.spec() for _ in range(3)]
             issued = [connector.provision(spec) for spec in specs]
+            if not ground.can_resist:
+                self._one_that_is_not_ours(ground, connector, specs)
+                return
             ground.poison(specs[1].external_name)
             first, poisoned, last = connector.revoke(specs)
             assert isinstance(first, Revoked)
@@ -159,6 +162,17 @@ class ConnectorContract:
             assert not seen.usable
             ground.cure(specs[1].external_name)
             assert_gone(ground, connector, *specs)
+
+    @staticmethod
+    def _one_that_is_not_ours(ground: Ground, connector: Connector, specs: list[GrantSpec]):
+        """Where nothing can be kept from being removed, one that must not be touched fails."""
+        foreign = replace(specs[1], external_name="root")
+        first, refused, last = connector.revoke([specs[0], foreign, specs[2]])
+        assert isinstance(first, Revoked)
+        assert isinstance(last, Revoked)
+        assert isinstance(refused, Refused)
+        assert ground.names() == {specs[1].external_name}
+        assert_gone(ground, connector, *specs)
 
     def test_extending_moves_the_deadline_later_and_never_earlier(self, ground: Ground):
         with connected(ground) as connector:
@@ -181,7 +195,7 @@ class ConnectorContract:
             assert [call.step for call in journal] == counter.steps
             assert len(journal) > 2
             assert all(call.ok and len(call.step) <= 20 for call in journal)
-            assert issued.credential["password"] not in f"{journal} {issued}"
+            assert ground.secret(issued.credential) not in f"{journal} {issued}"
 
     # --- Connections -------------------------------------------------------------------
 
@@ -292,7 +306,7 @@ class ConnectorContract:
     # --- A target that is away, slow, or late ------------------------------------------
 
     def test_a_target_that_is_away_changes_nothing_and_says_so(self, ground: Ground):
-        with through_proxy(ground, timeout_seconds=2) as (connector, proxy):
+        with through_proxy(ground, timeout_seconds=2 * ground.patience) as (connector, proxy):
             spec = ground.spec()
             proxy.close()
             with pytest.raises(Unreachable):
@@ -315,7 +329,7 @@ class ConnectorContract:
                 assert_gone(ground, good, spec)
 
     def test_a_slow_target_is_waited_for(self, ground: Ground):
-        with through_proxy(ground, timeout_seconds=5) as (connector, proxy):
+        with through_proxy(ground, timeout_seconds=5 * ground.patience) as (connector, proxy):
             proxy.delay = 0.02
             spec = ground.spec()
             issued = connector.provision(spec)
@@ -323,14 +337,15 @@ class ConnectorContract:
             assert_gone(ground, connector, spec)
 
     def test_a_target_that_falls_silent_is_given_up_in_time(self, ground: Ground):
-        with through_proxy(ground, timeout_seconds=0.3) as (connector, proxy):
+        seconds = 0.3 * ground.patience
+        with through_proxy(ground, timeout_seconds=seconds) as (connector, proxy):
             spec = ground.spec()
             connector.provision(spec)
             proxy.arm(hold_at=1, held=Held.ANSWER)
             started = time.monotonic()
-            with pytest.raises(ConnectorError, match=r"no answer within 0\.3 s"):
+            with pytest.raises(ConnectorError, match=re.escape(f"no answer within {seconds:g} s")):
                 connector.observe()
-            assert time.monotonic() - started < 2
+            assert time.monotonic() - started < 2 * ground.patience
             proxy.release()
             with connected(ground) as good:
                 assert_gone(ground, good, spec)
@@ -344,20 +359,28 @@ class ConnectorContract:
             connector.provision(spec)
             pieces = proxy.pieces
             assert_gone(ground, connector, spec)
-        for piece in range(1, pieces + 1):
-            self._arrive_late(ground, piece, held)
+        lost = [self._arrive_late(ground, piece, held) for piece in range(1, pieces + 1)]
+        assert lost == sorted(lost, reverse=True), "something was given without its answer"
+        assert all(lost) or ground.says_goodbye
+        assert sum(lost) > pieces // 2
 
     @staticmethod
-    def _arrive_late(ground: Ground, piece: int, held: Held) -> None:
+    def _arrive_late(ground: Ground, piece: int, held: Held) -> bool:
+        """Return whether giving failed with this piece held back."""
+        lost = True
         spec = ground.spec()
         with (
-            connected(ground, timeout_seconds=0.4) as good,
-            through_proxy(ground, timeout_seconds=0.2) as (connector, proxy),
+            connected(ground, timeout_seconds=0.4 * ground.patience) as good,
+            through_proxy(ground, timeout_seconds=0.2 * ground.patience) as (connector, proxy),
         ):
             connector.observe()
             proxy.arm(hold_at=piece, held=held)
-            with pytest.raises((Unreachable, Ambiguous)):
+            try:
                 connector.provision(spec)
+            except (Unreachable, Ambiguous):
+                pass
+            else:
+                lost = False
             assert not ground.usable_beyond(spec.ends_at)
             (answer,) = good.revoke([spec])
             if isinstance(answer, Revoked):
@@ -372,6 +395,7 @@ class ConnectorContract:
             if isinstance(answer, Revoked):
                 assert spec.external_name not in ground.names(), (piece, held)
             assert_gone(ground, later, spec)
+        return lost
 
     def test_giving_after_taking_back_is_refused(self, ground: Ground):
         with connected(ground) as connector:
@@ -415,11 +439,11 @@ class ConnectorContract:
 
     def test_the_target_holds_the_deadline_with_us_gone(self, ground: Ground):
         with connected(ground) as connector:
-            spec = ground.spec(seconds=1.5)
+            spec = ground.spec(seconds=ground.shortest)
             issued = connector.provision(spec)
             assert ground.lets_in(issued.credential)
-        assert until(lambda: not ground.lets_in(issued.credential), seconds=4)
-        assert clock.now() >= spec.ends_at - dt.timedelta(seconds=0.05)
+        assert until(lambda: not ground.lets_in(issued.credential), seconds=2.5 + ground.shortest)
+        assert clock.now() >= spec.ends_at - dt.timedelta(seconds=ground.ends_early)
         assert spec.external_name in ground.names()
 
     def test_a_deadline_that_has_passed_gives_nothing(self, ground: Ground):

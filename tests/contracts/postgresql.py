@@ -146,6 +146,12 @@ class PostgreSQLGround(Ground):
         )
         return {row[0] for row in rows}
 
+    def proves(self, evidence: Mapping[str, Any]) -> bool:
+        return (evidence["roles_found"], evidence["connections_found"]) == (0, 0)
+
+    def secret(self, credential: Mapping[str, str]) -> str:
+        return credential["password"]
+
     def log_in(self, credential: Mapping[str, str], **changes: Any) -> PsqlSession | None:
         try:
             connection = psycopg.connect(

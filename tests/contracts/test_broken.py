@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from jit.connectors.postgresql import PostgreSQL
-from tests.contracts import broken
+from jit.connectors.ssh import SSH
+from tests.contracts import broken, broken_ssh
 from tests.contracts.kit import failing_checks
 from tests.contracts.postgresql import PostgreSQLGround
+from tests.contracts.ssh import SSHGround
 
 # These wait on purpose, and tell nothing about what is broken here.
 SLOW = {
@@ -70,3 +72,57 @@ class TestFailingChecks:
         }
         assert "extending_moves_the_deadline_later_and_never_earlier" in found
         assert "is_healthy" not in found
+
+
+class TestFailingChecksOfSSH:
+    SLOW = SLOW | {"a_connection_that_died_meanwhile_is_replaced"}
+
+    @pytest.fixture
+    def failures(self) -> Iterator[Callable[[type[SSH]], set[str]]]:
+        grounds: list[SSHGround] = []
+
+        def run(cls: type[SSH]) -> set[str]:
+            grounds.append(SSHGround(cls))
+            return failing_checks(grounds[-1], without=self.SLOW)
+
+        yield run
+        for ground in grounds:
+            ground.close()
+
+    def test_a_random_name_is_caught(self, failures):
+        assert failures(broken_ssh.BlindSigning) >= {
+            "gives_until_the_end_and_takes_back_with_proof",
+            "giving_twice_makes_one_object_and_one_living_credential",
+            "survives_a_crash_at_any_call_of_giving",
+            "taking_back_cuts_what_is_open",
+        }
+
+    def test_a_certificate_that_outlives_its_grant_is_caught(self, failures):
+        assert failures(broken_ssh.DayTicket) >= {
+            "gives_until_the_end_and_takes_back_with_proof",
+            "survives_a_crash_at_any_call_of_giving",
+            "a_deadline_that_has_passed_gives_nothing",
+        }
+
+    def test_a_claim_without_a_list_is_caught(self, failures):
+        found = failures(broken_ssh.ListsNothing)
+        assert found >= {
+            "gives_until_the_end_and_takes_back_with_proof",
+            "taking_back_twice_finds_it_absent",
+            "taking_back_cuts_what_is_open",
+            "giving_after_taking_back_is_refused",
+            "what_the_books_do_not_know_is_seen_and_can_be_taken_back",
+        }
+        assert "is_healthy" not in found
+
+    def test_open_connections_left_alone_are_caught(self, failures):
+        assert failures(broken_ssh.ForgetsToCut) >= {
+            "taking_back_cuts_what_is_open",
+            "two_grants_at_once_stay_apart",
+            "survives_a_crash_at_any_call_of_taking_back",
+        }
+
+    def test_two_living_credentials_are_caught(self, failures):
+        assert failures(broken_ssh.KeepsTheOldSerial) == {
+            "giving_twice_makes_one_object_and_one_living_credential"
+        }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import re
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
@@ -10,6 +12,9 @@ from pydantic import Field, StringConstraints, model_validator
 from jit.connectors.base import Config
 from jit.connectors.secret_refs import SecretRef
 from jit.connectors.ssh.keys import PublicLine
+
+EXTERNAL_NAME = re.compile(r"jit_[a-z0-9]{4,40}")
+"""Names under which certificates are signed: a grant's."""
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\s\x00,]+$")]
 Login = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_.-]{0,31}$")]
@@ -87,6 +92,11 @@ class SSHConfig(Config):
                 "the host's host_keys"
             )
         return self
+
+    @property
+    def tag(self) -> str:
+        """What tells this target's sessions on a host from another target's there."""
+        return hashlib.sha256(self.krl.encode()).hexdigest()[:12]
 
 
 class Forward(Config):

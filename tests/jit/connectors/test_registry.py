@@ -94,11 +94,11 @@ class TestClassFor:
     def test_loads_a_plug_in_of_an_allowed_distribution(self, plug_in):
         plug_in("fresh", Fresh)
         assert registry.class_for("fresh") is Fresh
-        assert registry.kinds() == ("fresh", "postgresql")
+        assert registry.kinds() == ("fresh", "postgresql", "ssh")
 
     def test_never_loads_one_of_another_distribution(self, plug_in):
         plug_in("fresh", Fresh, allowed=False)
-        assert registry.kinds() == ("postgresql",)
+        assert registry.kinds() == ("postgresql", "ssh")
         with pytest.raises(registry.UnknownConnector):
             registry.class_for("fresh")
 

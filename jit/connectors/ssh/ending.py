@@ -1,0 +1,181 @@
+"""Grants on their way out: refused by the list first, then seen to be refused by every host."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jit.connectors.base import (
+    ConnectorError,
+    GrantSpec,
+    InvalidConfig,
+    Refused,
+    Revoked,
+    Unreachable,
+)
+from jit.connectors.ssh import scripts
+from jit.connectors.ssh.config import EXTERNAL_NAME, SSHConfig, SSHRole
+from jit.connectors.ssh.ledger import Book, Ledger
+from jit.connectors.ssh.wire import PROBE, Answer, Door, Wires
+from jit.kernel import clock
+
+REFUSALS = 3
+"""Certificates that must be refused within one connection: a host hardened to MaxAuthTries 4
+takes the one after them still.
+"""
+
+
+class StillOpen(Unreachable):
+    """No new connection gets in, but one that is open could not be ended."""
+
+
+@dataclass
+class Ending:
+    """One grant on its way out, and what is known of it."""
+
+    spec: GrantSpec
+    login: str = ""
+    principal: str = ""
+    answer: Revoked | ConnectorError | None = None
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failures: list[ConnectorError] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.spec.external_name
+
+
+class Endings:
+    """Grants that end together."""
+
+    def __init__(
+        self, config: SSHConfig, ledger: Ledger, wires: Wires, specs: Sequence[GrantSpec]
+    ) -> None:
+        self._config, self._ledger, self._wires = config, ledger, wires
+        self._endings = [Ending(spec) for spec in specs]
+        self._away: dict[str, ConnectorError] = {}
+
+    def run(self) -> list[Revoked | ConnectorError]:
+        """Return one answer for each, in their order; never raises a ConnectorError."""
+        todo = []
+        for ending in self._endings:
+            if EXTERNAL_NAME.fullmatch(ending.name):
+                todo.append(ending)
+            else:
+                ending.answer = Refused(f"{ending.name!r} is no name of ours")
+        try:
+            book = self._list(todo)
+            self._see(todo, book)
+        except ConnectorError as failure:
+            for ending in todo:
+                ending.answer = ending.answer or failure
+        return [ending.answer or Unreachable("nothing was done") for ending in self._endings]
+
+    def _list(self, todo: Sequence[Ending]) -> Book:
+        specs = [ending.spec for ending in todo]
+        return self._wires.context.call(
+            "write the list", lambda: self._ledger.revoke(specs), abort=lambda: None
+        )
+
+    def _see(self, todo: Sequence[Ending], book: Book) -> None:
+        by_account: dict[tuple[str, str], list[Ending]] = defaultdict(list)
+        for ending in todo:
+            ending.login, ending.principal = self._account(ending, book)
+            by_account[ending.login, ending.principal].append(ending)
+        for (login, principal), endings in by_account.items():
+            for chunk in _chunks(endings):
+                self._prove(chunk, login, principal)
+        proven = [ending for ending in todo if self._judge(ending, book)]
+        if proven:
+            self._ledger.proven([ending.name for ending in proven])
+
+    def _account(self, ending: Ending, book: Book) -> tuple[str, str]:
+        """Return as whom to look: the account that the grant was for, so that its processes can
+        be seen and ended; the observer where nobody knows which that was.
+        """
+        try:
+            role = SSHRole.parse(ending.spec.role_config)
+            if login := role.login_on(self._config):
+                return login, role.principals[0]
+        except InvalidConfig:
+            pass
+        known = book.entries[ending.name]
+        if known.login:
+            return known.login, known.principals[0]
+        return self._config.observer.login, self._config.observer.principal
+
+    def _prove(self, chunk: Sequence[Ending], login: str, principal: str) -> None:
+        """Offer each host certificates under the ended names, and then one that it must take,
+        which ends what is still open and counts what is left.
+        """
+        names = [ending.name for ending in chunk]
+        doors = [Door(host, login, principal) for host in self._config.hosts]
+        asked = [door for door in doors if door.host.name not in self._away]
+        answers = self._wires.ask(
+            "see it refused", asked, script=scripts.end(names, self._config.tag), must_refuse=names
+        )
+        for door, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, ConnectorError):
+                self._away[door.host.name] = answer
+                continue
+            for ending in chunk:
+                self._note(ending, door.host.name, answer)
+        for ending in chunk:
+            ending.failures += self._away.values()
+
+    def _note(self, ending: Ending, host: str, answer: Answer) -> None:
+        if ending.name not in answer.refused:
+            if answer.accepted == ending.name:
+                ending.failures.append(Unreachable(self._takes_it_still(host, ending.name)))
+            else:
+                ending.failures.append(Unreachable(f"{host} was not asked about {ending.name}"))
+            return
+        cut, ended = answer.said.ended.get(ending.name, (0, 0))
+        left, processes = answer.said.open.get(ending.name, (0, 0))
+        ending.hosts[host] = {
+            "refused": True,
+            "took_another": answer.accepted == PROBE,
+            "looked_as": ending.login if answer.said.looked else "",
+            "connections_cut": cut,
+            "processes_ended": ended,
+            "connections_left": left,
+            "processes_left": processes,
+        }
+        if left or processes:
+            ending.failures.append(
+                StillOpen(
+                    f"{host}: {processes} processes of {ending.name} run on; end them as root "
+                    f"(grep -la {scripts.MARK}={ending.name}@ /proc/[0-9]*/environ)"
+                )
+            )
+
+    def _takes_it_still(self, host: str, name: str) -> str:
+        every = self._config.krl_refresh
+        when = f"it fetches the list every {every} s" if every else "it should read the list itself"
+        return f"{host} still takes certificates of {name}: {when}; see that RevokedKeys names it"
+
+    def _judge(self, ending: Ending, book: Book) -> bool:
+        hosts = ending.hosts.values()
+        evidence = {
+            "observed_at": clock.rfc3339(clock.now()),
+            "krl_version": book.version,
+            "hosts": ending.hosts,
+            "certificates_taken": 0,
+            "connections_found": sum(host["connections_left"] for host in hosts),
+            "connections_cut": sum(host["connections_cut"] for host in hosts),
+            "processes_ended": sum(host["processes_ended"] for host in hosts),
+        }
+        if ending.failures:
+            first = ending.failures[0]
+            said = "; ".join(dict.fromkeys(str(failure) for failure in ending.failures))
+            ending.answer = type(first)(said, evidence=evidence)
+            return False
+        ending.answer = Revoked(absent=True, evidence=evidence)
+        return True
+
+
+def _chunks(endings: Sequence[Ending]) -> Iterator[Sequence[Ending]]:
+    for start in range(0, len(endings), REFUSALS):
+        yield endings[start : start + REFUSALS]

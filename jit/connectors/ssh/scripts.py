@@ -1,0 +1,136 @@
+"""What is run on a host: plain POSIX shell, carried by the certificate as its forced command.
+
+Nothing is installed for it. A session of a grant carries JIT_GRANT=<its name>@<its target's tag>
+in its environment, because the certificate's own forced command puts it there; whoever logs in as
+the same account finds its processes by that, and the connection above them. The tag keeps apart
+two targets that reach the same host.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from jit.connectors.ssh.config import SSHRole
+
+MARK = "JIT_GRANT"
+_NAME = re.compile(r"jit_[a-z0-9]{4,40}")
+_LINE = re.compile(r"(?:clock (\d+)(\.\d+)?|(open|ended) (jit_[a-z0-9]{4,40}) (\d+) (\d+))")
+LARGEST = 1_000_000
+
+# Each process with the mark is one line `name pid parent`; the parent is named only where it is
+# the sshd of the connection, which ends with it.
+_FIND = r"""
+found() {
+  for file in $(grep -las 'JIT_GRANT=jit_[a-z0-9]*@@TAG@' /proc/[0-9]*/environ); do
+    pid=${file#/proc/}; pid=${pid%/environ}
+    name=$(tr '\0' '\n' 2>/dev/null <"$file" | sed -n 's/^JIT_GRANT=\(jit_[a-z0-9]*\)@@TAG@$/\1/p')
+    [ -n "$name" ] || continue
+    parent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null)
+    case $(cat "/proc/$parent/comm" 2>/dev/null) in sshd*) ;; *) parent=- ;; esac
+    [ "$parent" = 1 ] && parent=-
+    echo "$name $pid $parent"
+  done
+}
+"""
+_CLOCK = 'LC_ALL=C; export LC_ALL; echo "clock $(date +%s.%N)"\n'
+_LOOK = r"""
+found | awk '{ n[$1]++; if ($3 != "-" && !s[$1 $3]++) c[$1]++ }
+  END { for (name in n) print "open", name, c[name] + 0, n[name] }'
+"""
+_END = r"""
+for wanted in @NAMES@; do
+  cut=0; ended=0; round=0
+  while :; do
+    lines=$(found | grep "^$wanted ") || break
+    if [ "$round" = 0 ]; then
+      cut=$(echo "$lines" | awk '$3 != "-" && !s[$3]++ { c++ } END { print c + 0 }')
+      ended=$(echo "$lines" | wc -l)
+    fi
+    echo "$lines" | while read -r _ pid parent; do
+      kill -KILL "$pid" 2>/dev/null
+      [ "$parent" = - ] || kill -KILL "$parent" 2>/dev/null
+    done
+    round=$((round + 1))
+    [ "$round" -lt 20 ] || break
+    sleep 0.05 2>/dev/null || sleep 1
+  done
+  echo "ended $wanted $cut $((ended))"
+done
+"""
+
+
+def clock_only() -> str:
+    """Return the script that says what time it is."""
+    return _CLOCK
+
+
+def look(tag: str) -> str:
+    """Return the script that says what time it is and what is open under the target's mark."""
+    return _CLOCK + _FIND.replace("@TAG@", tag) + _LOOK
+
+
+def end(names: Collection[str], tag: str) -> str:
+    """Return the script that ends what these grants left running, then looks."""
+    if not all(_NAME.fullmatch(name) for name in names):
+        raise ValueError("a name that is not ours")
+    told = _END.replace("@NAMES@", " ".join(sorted(names)))
+    return _CLOCK + _FIND.replace("@TAG@", tag) + told + _LOOK
+
+
+def session(name: str, role: SSHRole, tag: str) -> str:
+    """Return the forced command of a person's certificate: it marks the session with the grant's
+    name, refuses what the role does not allow, and hands over.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError("a name that is not ours")
+    refuse = "{ echo 'jit: this grant allows no %s.' >&2; exit 126; }"
+    shell = 'exec "${SHELL:-/bin/sh}" -l' if role.shell else refuse % "shell"
+    command = (
+        'exec "${SHELL:-/bin/sh}" -c "$SSH_ORIGINAL_COMMAND"' if role.exec else refuse % "commands"
+    )
+    files = (
+        'for s in "$SSH_ORIGINAL_COMMAND" /usr/lib/openssh/sftp-server'
+        " /usr/libexec/openssh/sftp-server /usr/libexec/sftp-server /usr/lib/ssh/sftp-server;"
+        ' do set -- $s; [ -x "$1" ] && exec "$@"; done;'
+        " echo 'jit: this host has no sftp-server program.' >&2; exit 127"
+        if role.sftp
+        else refuse % "file transfer"
+    )
+    return (
+        f"export {MARK}={name}@{tag}; case $SSH_ORIGINAL_COMMAND in '') {shell} ;;"
+        f" internal-sftp*|*/sftp-server*) {files} ;; *) {command} ;; esac"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a script answered: the host's clock and how exactly, and for each name the
+    connections and processes that are open, and those that were ended.
+    """
+
+    clock: float | None = None
+    open: dict[str, tuple[int, int]] = field(default_factory=dict)
+    ended: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def looked(self) -> bool:
+        return self.clock is not None
+
+
+def understood(output: str) -> Said:
+    """Return what the lines of an answer say; lines of a chatty profile are passed over."""
+    said = Said()
+    clock: float | None = None
+    for line in output[:LARGEST].splitlines():
+        found = _LINE.fullmatch(line.strip())
+        if not found:
+            continue
+        seconds, fraction, kind, name, connections, processes = found.groups()
+        if seconds:
+            clock = float(seconds) + float(fraction or 0)
+        else:
+            counted = (int(connections), int(processes))
+            (said.open if kind == "open" else said.ended)[name] = counted
+    return Said(clock, said.open, said.ended)

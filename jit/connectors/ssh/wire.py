@@ -1,0 +1,220 @@
+"""Connections to hosts: who they are, which certificates they take, and what they answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncssh
+
+from jit.connectors.base import ConnectorError, Context, Refused, Unreachable
+from jit.connectors.ssh import keys, scripts
+from jit.connectors.ssh.authority import Authority
+from jit.connectors.ssh.config import Host, SSHConfig
+from jit.kernel import clock
+
+AT_ONCE = 8
+"""Connections open at one time: fewer than sshd's MaxStartups lets in unanswered."""
+_CIPHERS = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com"]
+PROBE = "jit-probe"
+"""The key id of what must be let in, where others must not."""
+_PROBE_SECONDS = 30
+
+
+class NotThatHost(Refused):
+    """Somebody else answers at the host's address, or the host has a new key."""
+
+
+class ShutOut(Unreachable):
+    """The host refuses even the certificate that must work, so its refusals prove nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One account on one host."""
+
+    host: Host
+    login: str
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a host answered. `refused` are the key ids it would not take; `accepted` the one that
+    it took, whose forced command answered `said`. `skew` is its clock minus ours in seconds.
+    """
+
+    refused: tuple[str, ...]
+    accepted: str
+    said: scripts.Said = field(default_factory=scripts.Said)
+    skew: float | None = None
+
+
+class _Offering(asyncssh.SSHClient):
+    """Offers its certificates one after the other, and remembers how far it came."""
+
+    def __init__(self, offers: Sequence[tuple[str, asyncssh.SSHKeyPair]]) -> None:
+        self._left = list(offers)
+        self.offered: list[str] = []
+
+    def public_key_auth_requested(self) -> asyncssh.SSHKeyPair | None:
+        if not self._left:
+            return None
+        name, pair = self._left.pop(0)
+        self.offered.append(name)
+        return pair
+
+
+@dataclass(frozen=True)
+class Wires:
+    """The way to a target's hosts, through one door, with one authority."""
+
+    config: SSHConfig
+    authority: Authority
+    context: Context
+
+    def ask(
+        self, step: str, doors: Sequence[Door], *, script: str, must_refuse: Sequence[str] = ()
+    ) -> list[Answer | ConnectorError]:
+        """Return each door's answer to `script`, in order, all asked at once in one call.
+
+        First certificates with the key ids `must_refuse` are offered, then one that must be
+        taken: where one of the former opens, nothing is run. Raises Unreachable when the call
+        itself runs out of time.
+        """
+
+        async def all_of_them() -> list[Answer | ConnectorError]:
+            few = asyncio.Semaphore(AT_ONCE)
+
+            async def one(door: Door) -> Answer | ConnectorError:
+                async with few:
+                    try:
+                        return await self._ask(door, script, must_refuse)
+                    except ConnectorError as failure:
+                        return failure
+
+            return list(await asyncio.gather(*(one(door) for door in doors)))
+
+        return _in_a_loop(self.context, step, all_of_them())
+
+    async def _ask(self, door: Door, script: str, must_refuse: Sequence[str]) -> Answer:
+        offers = [
+            *((name, self._certified(door, name, "true")) for name in must_refuse),
+            (PROBE, self._certified(door, PROBE, script)),
+        ]
+        client = _Offering(offers)
+        host = door.host
+        where = host.name
+        try:
+            async with asyncio.timeout(self.config.connect_timeout):
+                connection = await asyncssh.connect(
+                    host.where,
+                    host.port,
+                    username=door.login,
+                    client_factory=lambda: client,
+                    client_keys=[],
+                    agent_path=None,
+                    config=None,
+                    known_hosts=self._known(host),
+                    host_key_alias=host.name,
+                    encryption_algs=_CIPHERS,
+                    preferred_auth="publickey",
+                    login_timeout=self.config.connect_timeout,
+                )
+        except asyncssh.HostKeyNotVerifiable as wrong:
+            raise NotThatHost(
+                f"{where} is not who it should be ({wrong.reason}); if its key was changed on "
+                "purpose, give it a certificate of the host CA or pin the new key"
+            ) from None
+        except asyncssh.PermissionDenied:
+            raise ShutOut(
+                f"{where} refuses {door.login} with the principal {door.principal}: look at its "
+                "TrustedUserCAKeys, its AuthorizedPrincipalsFile, and whether its RevokedKeys "
+                "file is there (manage.py ssh_trust prints them all)"
+            ) from None
+        except TimeoutError:
+            raise Unreachable(
+                f"{where} did not answer within {self.config.connect_timeout} s"
+            ) from None
+        except (OSError, asyncssh.Error) as failure:
+            said = getattr(failure, "reason", "") or getattr(failure, "strerror", "") or failure
+            raise Unreachable(f"{where}: {said}") from None
+        try:
+            *refused, accepted = client.offered
+            if accepted != PROBE:
+                return Answer(tuple(refused), accepted)
+            said, skew = await _run(connection, where)
+            return Answer(tuple(refused), accepted, said, skew)
+        finally:
+            connection.abort()
+            with contextlib.suppress(OSError, asyncssh.Error):
+                await connection.wait_closed()
+
+    def _certified(self, door: Door, key_id: str, script: str) -> asyncssh.SSHKeyPair:
+        private = keys.new_private_key()
+        line = self.authority.sign_user(
+            public_key=keys.public_line(keys.read_private(private)),
+            key_id=key_id,
+            principals=[door.principal],
+            now=clock.now(),
+            valid_for_seconds=_PROBE_SECONDS,
+            force_command=script,
+        )
+        key = asyncssh.import_private_key(private)
+        # The first pair bears the certificate; the second, the bare key, would be one more try.
+        return asyncssh.load_keypairs([(key, asyncssh.import_certificate(line))])[0]
+
+    def _known(self, host: Host) -> tuple[list[Any], list[Any], list[Any]]:
+        pinned = [asyncssh.import_public_key(line) for line in host.host_keys]
+        cas = [asyncssh.import_public_key(line) for line in self.config.host_cas]
+        return (pinned, cas, [])
+
+
+async def _run(
+    connection: asyncssh.SSHClientConnection, where: str
+) -> tuple[scripts.Said, float | None]:
+    """Let the forced command run; return what it said, and the host's clock minus ours, which is
+    right to half the time that the answer took.
+    """
+    started, before = time.monotonic(), clock.now().timestamp()
+    try:
+        process = await connection.create_process("jit", encoding="utf-8", errors="replace")
+        first = await process.stdout.readline()
+        trip = time.monotonic() - started
+        rest = await process.stdout.read(scripts.LARGEST)
+    except (OSError, asyncssh.Error) as failure:
+        raise Unreachable(f"{where} let us in and then: {failure}") from None
+    said = scripts.understood(first + rest)
+    skew = None if said.clock is None else round(said.clock - before - trip / 2, 3)
+    return said, skew
+
+
+def _in_a_loop[T](context: Context, step: str, work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` through the door, in an event loop of its own that the door can end."""
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def watched() -> T:
+        task = asyncio.current_task()
+        if task is not None:
+            running.append((asyncio.get_running_loop(), task))
+        return await work
+
+    def talk() -> T:
+        try:
+            return asyncio.run(watched())
+        except asyncio.CancelledError:
+            raise Unreachable(f"{step}: given up") from None
+
+    def abort() -> None:
+        for loop, task in running:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(task.cancel)
+
+    try:
+        return context.call(step, talk, abort=abort)
+    finally:
+        work.close()
