@@ -337,6 +337,13 @@ GATEWAYS = {
     if address
 }
 """Where people reach the gateways, as `host:port`, by the kind of target; none where empty."""
+GATEWAY_LISTENS = {
+    "ssh": env.text("JIT_SSH_GATEWAY_LISTEN", "127.0.0.1:2222"),
+    "postgresql": env.text("JIT_POSTGRESQL_GATEWAY_LISTEN", "127.0.0.1:6432"),
+}
+"""Where the gateways themselves listen."""
+SSH_GATEWAY_KEYS = env.listing("JIT_SSH_GATEWAY_KEYS")
+"""The files of the SSH gateway's private host keys."""
 ONE_USE_TOKEN_LIFE = env.integer("JIT_ONE_USE_TOKEN_LIFE", 300)
 """Seconds within which a one-use password must be used."""
 SESSION_CUT_WAIT = 1.5

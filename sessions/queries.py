@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import DateTimeField, Func, Q, QuerySet
 
 from jit.elevation import queries as elevation
 from jit.elevation.models import Grant
@@ -19,7 +20,7 @@ from jit.kernel.errors import NotAllowed, NotFound
 from jit.workflow import access
 from jit.workflow.ports import approvals
 from sessions.models import AccessSession, SshKey
-from sessions.states import OPEN
+from sessions.states import OPEN, ClosedBecause
 
 
 class UnknownSession(NotFound):
@@ -98,10 +99,55 @@ def sessions_of_request(user: User, request_id: UUID) -> QuerySet[AccessSession]
     return rows.order_by("opened_at", "id")
 
 
-def open_sessions_of_gateway(gateway_id: UUID) -> QuerySet[AccessSession]:
-    return AccessSession.objects.filter(gateway_id=gateway_id, state__in=OPEN).select_related(
-        "grant", "user"
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether an open session may go on: `seconds_left` by the database's clock, or why not."""
+
+    seconds_left: float
+    over: bool = False
+    because: ClosedBecause = ClosedBecause.REVOKED
+    sentence: str = ""
+
+
+def standings(*, gateway_id: UUID) -> dict[UUID, Standing]:
+    """Return the standing of every open session of a gateway, in one statement."""
+    rows = (
+        AccessSession.objects.filter(gateway_id=gateway_id, state__in=OPEN)
+        .select_related("grant", "user")
+        .only(
+            "end_asked_because",
+            "end_asked_by",
+            "end_asked_comment",
+            "grant__state",
+            "grant__ends_at",
+            "grant__revoke_at",
+            "user__is_active",
+        )
+        .annotate(now=Func(function="clock_timestamp", output_field=DateTimeField()))
     )
+    return {row.pk: _standing(row, row.now) for row in rows}
+
+
+def _standing(row: AccessSession, now: dt.datetime) -> Standing:
+    left = (earliest_end(row.grant) - now).total_seconds()
+    if row.end_asked_because:
+        because = ClosedBecause(row.end_asked_because)
+        said = {
+            ClosedBecause.EXPIRED: "Your grant has ended.",
+            ClosedBecause.TERMINATED: (
+                f"{row.end_asked_by} ended this session: {row.end_asked_comment}"
+            ),
+        }.get(because, "Your grant was taken back.")
+        return Standing(left, over=True, because=because, sentence=said)
+    if row.grant.state != GrantState.ACTIVE or not row.user.is_active:
+        return Standing(left, over=True, sentence="Your grant was taken back.")
+    return Standing(left)
+
+
+def earliest_end(grant: Grant) -> dt.datetime:
+    """Return when a grant's sessions end: at `revoke_at` where that comes first."""
+    assert grant.ends_at is not None  # noqa: S101 -- a database constraint: whoever was active has an end
+    return min(grant.ends_at, grant.revoke_at or grant.ends_at)
 
 
 def usable_grant(*, user: User, wanted: str, kind: str) -> Grant | None:

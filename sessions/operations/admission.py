@@ -132,7 +132,7 @@ def _open(
             door=caller.door.value,
             proof=caller.proof.value,
             login=str(grant.role.config.get("login", ""))[:100],
-            host=host[:200],
+            host=(host or _first_host(grant))[:200],
             client=caller.client[:200].replace("\0", ""),
             source_address=caller.source_address[:60],
             record=record,
@@ -163,18 +163,17 @@ def _open(
         target=grant.target.slug,
         target_config=grant.target.config,
         role_config=grant.role.config,
-        ends_at=earliest_end(grant),
-        seconds_left=(earliest_end(grant) - now).total_seconds(),
+        ends_at=queries.earliest_end(grant),
+        seconds_left=(queries.earliest_end(grant) - now).total_seconds(),
         record=record,
         ticket=grant.request.ticket_key,
         justification=grant.request.justification,
     )
 
 
-def earliest_end(grant: Grant) -> dt.datetime:
-    """Return when an ACTIVE grant's sessions end: at `revoke_at` where that comes first."""
-    assert grant.ends_at is not None  # noqa: S101 -- a database constraint: an active grant has an end
-    return min(grant.ends_at, grant.revoke_at or grant.ends_at)
+def _first_host(grant: Grant) -> str:
+    hosts: list[dict[str, str]] = grant.target.config.get("hosts") or []
+    return hosts[0].get("name", "") if hosts else str(grant.target.config.get("host", ""))
 
 
 def _refused(grant: Grant, caller: Caller, why: str) -> None:

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 
 from jit.audit import operations as audit
 from jit.identity.models import User
+from jit.kernel import db
 from jit.kernel.actor import Actor
 from jit.kernel.errors import Conflict, InvalidInput, NotFound
 from sessions.fingerprints import fingerprint_of
@@ -91,8 +92,9 @@ def remove_key(*, user: User, key_id: UUID, actor: Actor, now: dt.datetime) -> N
             )
 
 
-def note_used(*, key: SshKey, now: dt.datetime) -> None:
+def note_used(*, key: SshKey) -> None:
     """Write down that the key was used, at most once in USE_NOTED_EVERY."""
+    now = db.now()
     if key.last_used_at is None or now - key.last_used_at >= USE_NOTED_EVERY:
         SshKey.objects.filter(pk=key.pk).update(last_used_at=now)
 

@@ -53,7 +53,13 @@ def close_many(*, closings: Sequence[Closing], closed_at: dt.datetime | None = N
     """
     by_id = {closing.session_id: closing for closing in closings}
     with transaction.atomic():
-        rows = list(queries.sessions().filter(pk__in=by_id, state__in=OPEN))
+        # Locked, so that one that goes live at this moment is closed after it, not overlooked.
+        rows = list(
+            queries.sessions()
+            .filter(pk__in=by_id, state__in=OPEN)
+            .order_by("pk")
+            .select_for_update(of=("self",))
+        )
         now = db.now()
         changes: dict[UUID, Mapping[str, Any]] = {}
         for row in rows:

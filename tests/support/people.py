@@ -41,6 +41,11 @@ def person(username: str, *groups: str, **more: Any) -> User:
     return user
 
 
+def known_as(username: str) -> User:
+    """Return the account of that name, made if need be."""
+    return queries.user_by_username(username) or person(username)
+
+
 def acting(user: User, channel: Channel = Channel.WEB) -> Actor:
     return Actor(kind=ActorKind.USER, id=str(user.id), name=user.username, channel=channel)
 

@@ -1,0 +1,258 @@
+"""What every gateway process has: its heartbeat, the clock of its sessions, and their end.
+
+A session ends by the gateway's own monotonic clock. Whatever else ends it (a revocation, an
+auditor, a leaver) is in the database, where the house looks each second; a message makes it
+look at once. A house that can't look for GATEWAY_FENCE seconds ends all its sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connections
+
+from sessions import queries, revoke_channel
+from sessions.models import GatewayProcess
+from sessions.operations import moving, processes
+from sessions.operations.moving import Closing
+from sessions.states import ClosedBecause
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 1.0
+WARN_AT = (300.0, 60.0)
+"""Seconds before its end at which a session's person is warned."""
+_END_WITHIN = 5.0
+_CLOSE_EVERY = 0.02
+_ASKERS = 8
+
+
+class LiveSession(Protocol):
+    """A session that runs in this process. `end` returns once the remote end is dead and the
+    person's line is closing; `abort` closes both lines at once, where `end` did not return.
+    """
+
+    async def warn(self, sentence: str) -> None: ...
+
+    async def end(self, because: ClosedBecause, sentence: str) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Guest:
+    session_id: UUID
+    live: LiveSession
+    ends: float
+    """When it ends, by the loop's monotonic clock."""
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    ending: bool = False
+
+
+class House:
+    """One gateway process and the sessions that live in it."""
+
+    def __init__(self, *, kind: str, name: str, address: str) -> None:
+        self.kind, self.name, self.address = kind, name, address
+        self.gateway: GatewayProcess
+        self._guests: dict[UUID, _Guest] = {}
+        self._closings: list[Closing] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._pool = ThreadPoolExecutor(_ASKERS, thread_name_prefix="ask")
+        self._look_now = asyncio.Event()
+        self._close_now = asyncio.Event()
+        self._last_look = math.inf
+        self._running = True
+
+    async def open(self) -> None:
+        """Register the gateway and begin to look after its sessions."""
+        await self._arrive()
+        for work in (self._look_for_ever(), self._listen_for_ever(), self._close_for_ever()):
+            self.spawn(work)
+
+    async def close(self) -> None:
+        """End all sessions in order and sign off."""
+        self._running = False
+        await self.end_all(ClosedBecause.TERMINATED, "The gateway is being stopped.")
+        await self._close_some()
+        await self.ask(processes.leave, gateway=self.gateway)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._pool.shutdown(wait=True)
+
+    async def ask[Answer](self, question: Callable[..., Answer], /, **named: Any) -> Answer:
+        """Return `question(**named)`, asked in a thread with a database connection of its own
+        for just that long.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, partial(_asked, question, named))
+
+    def spawn(self, work: Any) -> asyncio.Task[Any]:
+        """Run a coroutine beside; what it raises is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def welcome(self, *, session_id: UUID, live: LiveSession, seconds_left: float) -> None:
+        """Look after a session from now on, until `farewell`."""
+        loop = asyncio.get_running_loop()
+        guest = _Guest(session_id, live, loop.time() + seconds_left)
+        self._guests[session_id] = guest
+        self._set_timers(guest)
+
+    def farewell(self, closing: Closing) -> None:
+        """Note that a session is over; it is written down in a moment, however often it takes."""
+        guest = self._guests.pop(closing.session_id, None)
+        if guest is not None:
+            _cancel(guest)
+        self._closings.append(closing)
+        self._close_now.set()
+
+    def lives(self, session_id: UUID) -> bool:
+        return session_id in self._guests
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+    async def end_all(self, because: ClosedBecause, sentence: str) -> None:
+        await asyncio.gather(
+            *(self._end(guest, because, sentence) for guest in list(self._guests.values()))
+        )
+
+    # --- Time -------------------------------------------------------------------------
+
+    def _set_timers(self, guest: _Guest) -> None:
+        _cancel(guest)
+        loop = asyncio.get_running_loop()
+        guest.timers = [loop.call_at(guest.ends, self._time_is_over, guest)]
+        for seconds in WARN_AT:
+            at = guest.ends - seconds
+            if at > loop.time():
+                guest.timers.append(loop.call_at(at, self._warn, guest, seconds))
+
+    def _time_is_over(self, guest: _Guest) -> None:
+        self.spawn(self._end(guest, ClosedBecause.EXPIRED, "Your grant has ended."))
+
+    def _warn(self, guest: _Guest, seconds: float) -> None:
+        minutes = round(seconds / 60)
+        said = f"{minutes} minutes" if minutes > 1 else "one minute"
+        self.spawn(guest.live.warn(f"This session ends in {said}, with your grant."))
+
+    # --- The books --------------------------------------------------------------------
+
+    async def _look_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._last_look = loop.time()
+        while self._running:
+            self._look_now.clear()
+            try:
+                await self._look()
+                self._last_look = loop.time()
+            except Exception:  # the database is away: sessions end by their own clocks
+                log.warning("could not look at the books", exc_info=True)
+                if loop.time() - self._last_look > settings.GATEWAY_FENCE:
+                    await self.end_all(
+                        ClosedBecause.LOST, "The gateway has lost its database, so it ends this."
+                    )
+            try:
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._look_now.wait()
+            except TimeoutError:
+                pass
+
+    async def _look(self) -> None:
+        if not await self.ask(processes.beat, gateway=self.gateway):
+            log.error("this gateway was given up; it ends its sessions and starts anew")
+            await self.end_all(ClosedBecause.LOST, "The gateway was out of reach for too long.")
+            await self._arrive()
+            return
+        known = list(self._guests.values())
+        if not known:
+            return
+        standings = await self.ask(queries.standings, gateway_id=self.gateway.pk)
+        now = asyncio.get_running_loop().time()
+        for guest in known:
+            standing = standings.get(guest.session_id)
+            if standing is None:
+                if self.lives(guest.session_id):
+                    self._end_soon(guest, ClosedBecause.LOST, "This session was given up.")
+            elif standing.over:
+                self._end_soon(guest, standing.because, standing.sentence)
+            elif abs(now + standing.seconds_left - guest.ends) > LOOK_EVERY / 2:
+                guest.ends = now + standing.seconds_left
+                self._set_timers(guest)
+
+    async def _listen_for_ever(self) -> None:
+        async for _ in revoke_channel.listen():
+            self._look_now.set()
+
+    async def _arrive(self) -> None:
+        self.gateway = await self.ask(
+            processes.arrive, kind=self.kind, name=self.name, address=self.address
+        )
+
+    # --- Ends -------------------------------------------------------------------------
+
+    def _end_soon(self, guest: _Guest, because: ClosedBecause, sentence: str) -> None:
+        self.spawn(self._end(guest, because, sentence))
+
+    async def _end(self, guest: _Guest, because: ClosedBecause, sentence: str) -> None:
+        if guest.ending:
+            return
+        guest.ending = True
+        try:
+            async with asyncio.timeout(_END_WITHIN):
+                await guest.live.end(because, sentence)
+        except Exception:
+            log.exception("session %s did not end in order", guest.session_id)
+            guest.live.abort()
+            guest.ending = False  # the next look tries again
+
+    async def _close_for_ever(self) -> None:
+        while True:
+            await self._close_now.wait()
+            await asyncio.sleep(_CLOSE_EVERY)
+            self._close_now.clear()
+            if not await self._close_some():
+                await asyncio.sleep(LOOK_EVERY)
+                self._close_now.set()
+
+    async def _close_some(self) -> bool:
+        closings, self._closings = self._closings, []
+        if not closings:
+            return True
+        try:
+            await self.ask(moving.close_many, closings=closings)
+        except Exception:
+            log.warning("could not note the end of %d sessions", len(closings), exc_info=True)
+            self._closings = closings + self._closings
+            return False
+        return True
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a gateway's task failed", exc_info=task.exception())
+
+
+def _asked[Answer](question: Callable[..., Answer], named: dict[str, Any]) -> Answer:
+    try:
+        return question(**named)
+    finally:
+        connections.close_all()
+
+
+def _cancel(guest: _Guest) -> None:
+    for timer in guest.timers:
+        timer.cancel()

@@ -1,0 +1,302 @@
+"""One session of one person: the channel they opened, and the one on the host behind it.
+
+What the host says is recorded first and then passed on, joined once a turn of the event loop:
+hosts send a terminal's output in packets of 4 kB, and each costs a packet of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+
+from jit.connectors.ssh.config import SSHRole
+from jit.kernel.errors import DomainError
+from sessions.gateways.ssh import asking, notices
+from sessions.gateways.ssh.back import Back
+from sessions.gateways.ssh.taps import tap_for
+from sessions.gateways.unrecorded import Unrecorded
+from sessions.operations import moving
+from sessions.operations.admission import Admission
+from sessions.operations.moving import Closing
+from sessions.recording.spool import SpoolUnavailable
+from sessions.recording.tape import Tape
+from sessions.states import ClosedBecause
+
+if TYPE_CHECKING:
+    from sessions.gateways.ssh.visitor import Visitor
+
+log = logging.getLogger(__name__)
+
+CUT_STATUS = 254
+"""The exit status of a session that was ended for its person."""
+ROOM_EVERY = 1024 * 1024
+"""Bytes of output after which the recorder is asked whether it keeps up."""
+
+
+class RecorderNeeded(DomainError):
+    """The policy wants a recording, and the gateway can't make one now."""
+
+    status = 503
+
+
+class Front(asyncssh.SSHServerSession[bytes]):
+    """The person's end; also the house's handle on the session."""
+
+    def __init__(self, visitor: Visitor, admitted: Admission) -> None:
+        self.visitor = visitor
+        self.admitted = admitted
+        self.house = visitor.gateway.house
+        self.role = SSHRole.parse(admitted.role_config)
+        self.tape: Tape | Unrecorded = Unrecorded()
+        self.channel: asyncssh.SSHServerChannel[bytes] | None = None
+        self.back: Back | None = None
+        self.asked = asking.Asked()
+        self.tap = tap_for(self.asked, self.tape)
+        self._early: list[tuple[bytes, int | None]] = []
+        self._early_eof = False
+        self._since_room = 0
+        self._over = False
+
+    # --- The recording ----------------------------------------------------------------
+
+    def start_recording(self) -> None:
+        """Begin the recording. Raises RecorderNeeded where there must be one and is none."""
+        admitted = self.admitted
+        self.house.welcome(
+            session_id=admitted.session_id, live=self, seconds_left=admitted.seconds_left
+        )
+        if admitted.record == "none":
+            return
+        try:
+            self.tape = self.visitor.gateway.recorder.open(
+                session_id=admitted.session_id,
+                header={
+                    "term": {"cols": 80, "rows": 24},
+                    "title": f"{admitted.username} as {admitted.role} on {admitted.target}",
+                },
+                on_failure=self._recorder_failed,
+            )
+        except SpoolUnavailable as unavailable:
+            log.exception("session %s is not recorded", admitted.session_id)
+            if admitted.record == "required":
+                self._note_end(ClosedBecause.TERMINATED, str(unavailable), None)
+                raise RecorderNeeded(str(unavailable)) from unavailable
+
+    def _recorder_failed(self, _session: Any, why: str) -> None:
+        if self.admitted.record == "required":
+            self.house.spawn(
+                self.end(ClosedBecause.TERMINATED, f"This can't be recorded any more: {why}.")
+            )
+
+    # --- What asyncssh tells of the person's channel ------------------------------------
+
+    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+        self.channel = chan
+
+    def pty_requested(
+        self, term_type: str | None, term_size: asking.TermSize, term_modes: Mapping[int, int]
+    ) -> bool:
+        self.asked.terminal(term_type or "dumb", term_size, term_modes)
+        return True
+
+    def shell_requested(self) -> bool:
+        self.asked.kind = "shell"
+        return True
+
+    def exec_requested(self, command: str) -> bool:
+        self.asked.kind, self.asked.command = "exec", command
+        return True
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        self.asked.kind, self.asked.command = "subsystem", subsystem
+        return True
+
+    def session_started(self) -> None:
+        self.house.spawn(self._begin())
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        if self.back is None:
+            self._early.append((data, datatype))
+            if self.channel is not None:
+                self.channel.pause_reading()
+            return
+        self.tap.from_person(data)
+        self.back.write(data, datatype)
+
+    def eof_received(self) -> bool:
+        if self.back is None:
+            self._early_eof = True
+        else:
+            self.back.write_eof()
+        return True
+
+    def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
+        self.tape.resize(width, height)
+        if self.back is not None:
+            self.back.resize(width, height, pixwidth, pixheight)
+
+    def signal_received(self, signal: str) -> None:
+        if self.back is not None:
+            self.back.signal(signal)
+
+    def break_received(self, msec: int) -> bool:
+        if self.back is not None:
+            self.back.send_break(msec)
+        return True
+
+    def pause_writing(self) -> None:
+        if self.back is not None:
+            self.back.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.back is not None:
+            self.back.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncssh's signature
+        self.person_is_gone()
+
+    # --- Its beginning ----------------------------------------------------------------
+
+    async def _begin(self) -> None:
+        try:
+            asking.refuse_unless_allowed(self.asked, self.role)
+            await self._open_back()
+        except DomainError as refusal:
+            self._say_and_leave(refusal.detail)
+        except Exception:
+            log.exception("session %s could not begin", self.admitted.session_id)
+            self._say_and_leave("The gateway could not open your session. Try again.")
+
+    async def _open_back(self) -> None:
+        connection = await self.visitor.upstream(self.admitted)
+        self.tape.mark(self.asked.fact())
+        if self.asked.size is not None:
+            self.tape.resize(*self.asked.size[:2])
+        self.tap = tap_for(self.asked, self.tape)
+        await self._went_live()
+        back = Back(self)
+        await connection.create_session(
+            lambda: back,
+            command=self.asked.command if self.asked.kind == "exec" else None,
+            subsystem=self.asked.command if self.asked.kind == "subsystem" else None,
+            request_pty="force" if self.asked.size is not None else False,
+            term_type=self.asked.term,
+            term_size=self.asked.size or (0, 0),
+            term_modes=self.asked.modes,
+            env=asking.environment(self.channel),
+            encoding=None,
+        )
+        if self._over:
+            back.kill()
+            return
+        self.back = back
+        for data, datatype in self._early:
+            self.data_received(data, datatype)
+        self._early.clear()
+        if self._early_eof:
+            back.write_eof()
+        if self.channel is not None:
+            self.channel.resume_reading()
+
+    async def begin_without_a_channel(self) -> None:
+        """Go live for what has channels of its own: this connection's forwards."""
+        self.asked.kind = "forwards"
+        await self.visitor.upstream(self.admitted)
+        self.tape.mark(self.asked.fact())
+        await self._went_live()
+
+    async def _went_live(self) -> None:
+        await self.house.ask(moving.went_live, session_id=self.admitted.session_id)
+
+    def _say_and_leave(self, sentence: str) -> None:
+        self.tape.mark({"kind": "notice", "text": sentence})
+        if self.channel is not None:
+            self.channel.write_stderr(notices.line(sentence, on_terminal=False))
+            self.channel.exit(CUT_STATUS)
+        self._note_end(ClosedBecause.LOST, sentence, CUT_STATUS)
+
+    # --- What the host says -----------------------------------------------------------
+
+    def from_host(self, data: bytes, datatype: int | None) -> None:
+        """Record, then pass on."""
+        if self.tap.from_host(data):
+            self.tape.output(data)
+        if self.channel is not None and not self._over:
+            self.channel.write(data, datatype)
+        self._since_room += len(data)
+        if self._since_room >= ROOM_EVERY and self.back is not None:
+            self._since_room = 0
+            self.back.hold_until(self.tape.room())
+
+    def host_is_done(self, status: int | None, signal: str | None, why: str) -> None:
+        """The program on the host ended, or the line to it broke (then `why` says so)."""
+        if self._over:
+            return
+        if self.channel is not None:
+            if why:
+                on_terminal = self.asked.size is not None
+                self.channel.write_stderr(notices.line(why, on_terminal=on_terminal))
+            if signal:
+                self.channel.exit_with_signal(signal)
+            else:
+                self.channel.exit(CUT_STATUS if status is None else status)
+        because = ClosedBecause.LOST if why else ClosedBecause.LOGOUT
+        self._note_end(because, why or (f"signal {signal}" if signal else ""), status)
+
+    def person_is_gone(self) -> None:
+        """The person's line is closed: kill what runs on the host."""
+        if self._over:
+            return
+        if self.back is not None:
+            self.back.kill()
+        self._note_end(ClosedBecause.LOST, "The line to the person closed.", None)
+
+    # --- Its end, as the house wants it -------------------------------------------------
+
+    async def warn(self, sentence: str) -> None:
+        self.tape.mark({"kind": "notice", "text": sentence})
+        if self.channel is not None and self.asked.size is not None:
+            self.channel.write(notices.line(sentence, on_terminal=True))
+
+    async def end(self, because: ClosedBecause, sentence: str) -> None:
+        """Kill what runs on the host, tell the person, and close their line."""
+        if self._over:
+            return
+        back, channel = self.back, self.channel
+        if back is not None:
+            back.kill()
+        self.tape.mark({"kind": "notice", "text": sentence})
+        if channel is not None:
+            on_terminal = self.asked.size is not None
+            channel.write_stderr(notices.line(sentence, on_terminal=on_terminal))
+            channel.exit(CUT_STATUS)
+        self._note_end(because, sentence, CUT_STATUS)
+        await asyncio.sleep(0)
+
+    def abort(self) -> None:
+        self.visitor.connection.abort()
+
+    def _note_end(self, because: ClosedBecause, comment: str, status: int | None) -> None:
+        if self._over:
+            return
+        self._over = True
+        self.visitor.fronts.discard(self)
+        self.tap.finish()
+        if status is not None:
+            self.tape.exit(status)
+        self.house.spawn(self._close_books(because, comment, status))
+
+    async def _close_books(self, because: ClosedBecause, comment: str, status: int | None) -> None:
+        await self.tape.close()
+        self.house.farewell(
+            Closing(
+                session_id=self.admitted.session_id,
+                because=because,
+                comment=comment,
+                exit_status=status,
+            )
+        )

@@ -1,0 +1,115 @@
+"""The SSH gateway's process: its listener, its limits, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+from collections import Counter
+from pathlib import Path
+
+import asyncssh
+from django.conf import settings
+
+from sessions.gateways import place
+from sessions.gateways.house import House
+from sessions.gateways.ssh.upstream import CIPHERS
+from sessions.gateways.ssh.visitor import Visitor
+from sessions.recording.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+KIND = "ssh"
+MOST_CONNECTIONS = 4000
+MOST_FROM_ONE_ADDRESS = 1000
+LOGIN_TIMEOUT = 30
+BACKLOG = 512
+
+
+class Gateway:
+    """What all connections of the process share."""
+
+    def __init__(self, *, house: House, recorder: Recorder) -> None:
+        self.house = house
+        self.recorder = recorder
+        self._visitors: set[Visitor] = set()
+        self._from: Counter[str] = Counter()
+
+    def take_place(self, visitor: Visitor) -> bool:
+        """Count a connection in; return whether there is room for it."""
+        address = visitor.source_address
+        self._visitors.add(visitor)
+        self._from[address] += 1
+        return (
+            len(self._visitors) <= MOST_CONNECTIONS and self._from[address] <= MOST_FROM_ONE_ADDRESS
+        )
+
+    def leave_place(self, visitor: Visitor) -> None:
+        if visitor in self._visitors:
+            self._visitors.discard(visitor)
+            self._from[visitor.source_address] -= 1
+
+
+async def serve() -> None:
+    """Run the gateway until SIGTERM or SIGINT; then end its sessions in order."""
+    _raise_limits()
+    host, port = place.listens_at(KIND)
+    with place.taken(KIND) as here:
+        recorder = Recorder(here.spool)
+        house = House(kind=KIND, name=here.name, address=f"{host}:{port}")
+        await house.open()
+        listener = await listen(Gateway(house=house, recorder=recorder), host, port)
+        log.info("the SSH gateway listens at %s:%d", host, listener.get_port())
+        try:
+            await _until_told()
+        finally:
+            listener.close()
+            await house.close()
+            await asyncio.get_running_loop().run_in_executor(None, recorder.stop)
+
+
+async def listen(gateway: Gateway, host: str, port: int) -> asyncssh.SSHAcceptor:
+    """Return the listener of `gateway`. Raises OSError where the address is taken."""
+    return await asyncssh.create_server(
+        lambda: Visitor(gateway),
+        host,
+        port,
+        server_host_keys=host_keys(),
+        encryption_algs=CIPHERS,
+        compression_algs=None,
+        agent_forwarding=False,
+        x11_forwarding=False,
+        allow_scp=False,
+        gss_host=None,
+        line_editor=False,
+        encoding=None,
+        login_timeout=LOGIN_TIMEOUT,
+        keepalive_interval=30,
+        keepalive_count_max=3,
+        backlog=BACKLOG,
+        config=None,
+        server_version="jit",
+        kbdint_auth=False,
+    )
+
+
+def host_keys() -> list[Path]:
+    """Return the files of the gateway's own host keys, which people's clients remember."""
+    return [Path(name) for name in settings.SSH_GATEWAY_KEYS]
+
+
+def _raise_limits() -> None:
+    """Allow as many open files as the system lets us: three for each session."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _until_told() -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, told.set)
+    await told.wait()
