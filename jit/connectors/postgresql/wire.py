@@ -29,6 +29,11 @@ _OPTIONS = (
     " -c client_min_messages=error -c statement_timeout=60s"
     " -c idle_in_transaction_session_timeout=60s"
 )
+_FLUSHED: LiteralString = (
+    "SELECT set_config('synchronous_commit', 'local', false)"
+    " WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""What was seen gone must stay gone: else a crash of the target would bring a dropped role back."""
 
 
 class Busy(Unreachable):
@@ -179,7 +184,9 @@ class Wires:
         connection.close()
 
     def _connect(self, context: Context, database: str) -> psycopg.Connection[dict[str, Any]]:
-        def talk() -> psycopg.Connection[dict[str, Any]]:
+        made: list[psycopg.Connection[dict[str, Any]]] = []
+
+        def talk() -> None:
             config = self._config
             try:
                 optional: dict[str, Any] = {}
@@ -187,7 +194,7 @@ class Wires:
                     optional["sslrootcert"] = config.sslrootcert
                 if config.require_auth != "any":
                     optional["require_auth"] = config.require_auth
-                return psycopg.Connection[dict[str, Any]].connect(
+                connection = psycopg.Connection[dict[str, Any]].connect(
                     host=config.host,
                     port=config.port,
                     dbname=database,
@@ -202,15 +209,16 @@ class Wires:
                     prepare_threshold=None,
                     **optional,
                 )
+                made.append(connection)
+                connection.execute(_FLUSHED)
             except SecretUnavailable as missing:
                 raise Unreachable(f"connect: {missing}") from None
             except psycopg.Error as error:
                 raise Unreachable(f"connect: {str(error).strip()}") from None
 
-        made: list[psycopg.Connection[dict[str, Any]]] = []
         try:
             # libpq ends the attempt itself after connect_timeout.
-            context.call("connect", lambda: made.append(talk()), abort=lambda: None)
+            context.call("connect", talk, abort=lambda: None)
         except BaseException:
             for connection in made:
                 connection.close()
