@@ -257,7 +257,14 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 3, "socket_keepalive": True}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    # Whoever enqueues tries twice and goes on: the row is the truth, nobody waits for a broker.
+    "max_retries": 1,
+    "interval_start": 0,
+}
+CELERY_WORKER_CONSUMER = "jit.ops.consumer:LastingConsumer"
 CELERY_DB_REUSE_MAX = 10000
 CELERY_BEAT_SCHEDULER = "jit.ops.beat:LockedScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
@@ -282,7 +289,11 @@ _EVERY = {
 if SLACK["bot_token"]:
     _EVERY |= {"approvals.slack.sweep": 5, "approvals.slack.watch": 30}
 CELERY_BEAT_SCHEDULE = {
-    name: {"task": name, "schedule": seconds, "options": {"expires": max(seconds, 2)}}
+    name: {
+        "task": name,
+        "schedule": seconds,
+        "options": {"expires": max(seconds, 2), "retry": False},
+    }
     for name, seconds in _EVERY.items()
 }
 

@@ -114,6 +114,13 @@ class LockedScheduler(Scheduler):
         pause: float = super().tick(*args, **kwargs)
         return pause
 
+    def _ensure_connected(self) -> Any:
+        """Return the connection as it is, to be made by the first message that needs it.
+
+        Celery's own waits here for the broker, for ever, and nothing would end what is overdue.
+        """
+        return self.connection
+
     def close(self) -> None:
         try:
             super().close()

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from typing import Any
 
 import pytest
+from celery import Celery
 from django.db import transaction
 
 from jit.celery import app
 from jit.kernel import clock, tasks
+from jit.ops.embedded import ground
 
 
 @pytest.fixture
@@ -50,3 +53,13 @@ class TestEnqueueOnCommit:
             tasks.enqueue_on_commit("jit.workflow.end_due", eta=at)
         assert sent[0]["eta"] == at
         assert sent[0]["expires"] is None
+
+
+class TestABrokerThatWasNeverThere:
+    def test_is_not_waited_for(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        fresh = Celery(broker=f"redis://127.0.0.1:{ground.free_port()}/0")
+        fresh.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+        monkeypatch.setattr("jit.celery.app", fresh)
+        begun = time.monotonic()
+        tasks.enqueue("jit.workflow.sweep")
+        assert time.monotonic() - begun < 3
