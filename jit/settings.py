@@ -467,6 +467,18 @@ RECORDINGS_VERIFY_DAYS = env.integer("JIT_RECORDINGS_VERIFY_DAYS", 7)
 RECORDINGS_MISSING_AFTER = env.integer("JIT_RECORDINGS_MISSING_AFTER", 3600)
 """Seconds after a session's end when a recording that did not reach the store counts as lost."""
 
+REDACTION_PATTERNS = [
+    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+    r"(?i)aws_?(?:secret_?access_?key|session_?token)\W{1,5}(?P<secret>[A-Za-z0-9/+=]{30,})",
+    r"(?i)\b(?:password|passwd|pwd)=(?P<secret>[^\s'\"&;]+)",
+    r"(?i)\b[a-z][a-z0-9+.-]{0,20}://[^/\s:@]*:(?P<secret>[^/\s@]+)@",
+    r"(?i)\b(?:password|passwd|secret|token)\b\s*(?:[=:]\s*)?'(?P<secret>(?:[^'\n]|'')+)'",
+    r"(?i)\b(?:authorization:\s*)?bearer\s+(?P<secret>[\w.~+/=-]{20,})",
+]
+"""What viewers of recordings don't see (its group `secret`, or all of it), beside private keys.
+The recording itself keeps it, sealed.
+"""
+
 # --- Language, time, log --------------------------------------------------------------
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

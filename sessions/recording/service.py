@@ -7,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 from sessions.recording.heads import Heads
+from sessions.recording.live import Broadcaster
 from sessions.recording.recorder import Recorder
 from sessions.recording.uploading import Uploader
 
@@ -17,5 +18,9 @@ def start(root: Path | None = None) -> Recorder:
     Raises SpoolUnavailable when this machine can't keep a spool.
     """
     recorder = Recorder(root or settings.RECORDINGS_SPOOL)
-    recorder.companions = [Heads(recorder).start(), Uploader(recorder).start()]
+    recorder.companions = [
+        Broadcaster(recorder).start(),
+        Heads(recorder).start(),
+        Uploader(recorder).start(),
+    ]
     return recorder

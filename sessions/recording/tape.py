@@ -76,6 +76,7 @@ class Tape:
         "_owner",
         "_sealer",
         "head",
+        "header",
         "loop",
         "on_failure",
         "preamble",
@@ -101,6 +102,7 @@ class Tape:
         self.head = Head(0, len(preamble), sealer.head, 0, 0, final=False)
         self.watched: list[bytes] | None = None
         """Where lines go besides, while somebody watches; taken and set by `watching`."""
+        self.header: dict[str, Any] = {}
         self._owner = owner
         self._descriptor = descriptor
         self._sealer = sealer
@@ -124,6 +126,7 @@ class Tape:
 
     def begin(self, header: Mapping[str, Any]) -> None:
         """Write the recording's first line."""
+        self.header = {**header, "term": dict(header.get("term") or {})}
         line = asciicast.header_line(header)
         with self._lock:
             self._add(0, line)
@@ -139,6 +142,7 @@ class Tape:
 
     def resize(self, columns: int, rows: int) -> None:
         """Record the terminal's new size."""
+        self.header["term"] |= {"cols": columns, "rows": rows}
         self._text("r", f"{columns}x{rows}")
 
     def mark(self, fact: Mapping[str, Any]) -> None:
@@ -198,6 +202,10 @@ class Tape:
         if self.watched is not None:
             self.watched.append(line)
         return batch.size >= PIECE_BYTES
+
+    def flush(self) -> None:
+        """Ask for what waits to be written now."""
+        self._owner.noticed(self, 0, urgent=True)
 
     # For the writer's thread.
 
@@ -259,19 +267,24 @@ class Tape:
         self._end()
         return dropped
 
-    def watch(self) -> int:
-        """Keep lines for watchers from here on; return the number of the first kept."""
+    # For those who watch.
+
+    def line_count(self) -> int:
+        """Return how many lines there were, written or not."""
+        return self._count
+
+    def watch(self) -> None:
+        """Keep lines for watchers from here on."""
         with self._lock:
             if self.watched is None:
                 self.watched = []
-            return self._count - len(self.watched)
 
     def unwatch(self) -> None:
         with self._lock:
             self.watched = None
 
     def watched_lines(self) -> tuple[int, list[bytes]]:
-        """Return the lines kept since the last call, after the number of the first of them."""
+        """Return the number of the first line kept since the last call, and those lines."""
         with self._lock:
             lines = self.watched or []
             if lines:

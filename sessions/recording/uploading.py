@@ -10,7 +10,6 @@ import datetime as dt
 import logging
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -20,9 +19,9 @@ from django.db import connection
 
 from jit.kernel import clock
 from jit.kernel.crypto import SealBroken
-from sessions.recording import abandoned, operations, spool, stored
+from sessions.recording import abandoned, operations, spool, spooled, stored
 from sessions.recording.models import Recording
-from sessions.recording.pieces import Damaged, Header, Preamble
+from sessions.recording.pieces import Damaged
 from sessions.recording.problems import Kind, Problem
 from sessions.recording.recorder import Recorder
 from sessions.recording.spool import Spool
@@ -31,9 +30,7 @@ from sessions.recording.stores.base import Store, StoreFailed, store
 log = logging.getLogger(__name__)
 EVERY = 1.0
 OBJECT_SECONDS = 10.0
-OBJECT_BYTES = 1024 * 1024
-OBJECT_PLAIN = 16 * 1024 * 1024
-"""What makes an object: ten seconds, or one of these sizes, whichever comes first."""
+"""Seconds until what is recorded of a live session is in the store as well."""
 LOOK_FOR_ABANDONED = 15.0
 TRIES = 8
 LONGEST_PAUSE = 60.0
@@ -134,7 +131,7 @@ class Uploader:
         elif not tape.ended:
             waiting = tape.head.size - journey.offset
             old = time.monotonic() - journey.sent_at >= OBJECT_SECONDS
-            if waiting >= OBJECT_BYTES or (old and tape.head.pieces > journey.seq):
+            if waiting >= spooled.OBJECT_BYTES or (old and tape.head.pieces > journey.seq):
                 self._send(session_id, journey, path, tape.head.size)
         # Else its last head is about to be written into the books.
 
@@ -160,7 +157,7 @@ class Uploader:
                 return  # Its head is not in the books yet.
             journey.keep = operations.keep_until(session=recording.session, now=clock.now())
             self._resume(session_id, journey, path)
-        for first, last, start, stop in objects_in(path, journey.offset, end):
+        for first, last, start, stop in spooled.objects_in(path, journey.offset, end):
             with path.open("rb") as file:
                 file.seek(start)
                 content = file.read(stop - start)
@@ -173,7 +170,7 @@ class Uploader:
         there = stored.objects(session_id, where=self._store)
         following = max((stored.span(each)[1] + 1 for each in there), default=0)
         if following:
-            for offset, header in headers(path, 0, path.stat().st_size):
+            for offset, header in spooled.headers(path, 0, path.stat().st_size):
                 if header.seq < following:
                     journey.offset, journey.seq = offset + header.size, header.seq + 1
 
@@ -214,30 +211,3 @@ class Uploader:
 
 def _place(problem: Problem) -> tuple[Kind, int | None, int | None]:
     return problem.kind, problem.first, problem.last
-
-
-def headers(path: Path, offset: int, end: int) -> Iterator[tuple[int, Header]]:
-    """Yield (offset, header) of the pieces of a sound file between two offsets."""
-    with path.open("rb") as file:
-        if not offset:
-            _, offset = Preamble.decode(file.read(4096))
-        while offset < end:
-            file.seek(offset)
-            header = Header.decode(file.read(512))
-            yield offset, header
-            offset += header.size
-
-
-def objects_in(path: Path, offset: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (first piece, last piece, start, stop) of the objects to make of a spool's bytes."""
-    start, first, plain, last, stop = offset, -1, 0, -1, offset
-    for at, header in headers(path, offset, end):
-        if first < 0:
-            first = header.seq
-        last, stop = header.seq, at + header.size
-        plain += header.plain_size
-        if stop - start >= OBJECT_BYTES or plain >= OBJECT_PLAIN:
-            yield first, last, start, stop
-            start, first, plain = stop, -1, 0
-    if first >= 0:
-        yield first, last, start, stop
