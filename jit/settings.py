@@ -425,6 +425,7 @@ REST_FRAMEWORK = {
         "write": f"{env.integer('JIT_WRITES_PER_MINUTE', 120)}/min",
     },
     "EXCEPTION_HANDLER": "jit.api.errors.problem",
+    "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
 }

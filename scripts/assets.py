@@ -17,6 +17,11 @@ import stamps
 # From node_modules to jit/web/static/vendor.
 FILES = {
     "@tabler/core/dist/css/tabler.min.css": "tabler/tabler.min.css",
+    "@xterm/xterm/css/xterm.css": "xterm/xterm.css",
+    "@xterm/xterm/lib/xterm.js": "xterm/xterm.js",
+    "@xterm/addon-fit/lib/addon-fit.js": "xterm/addon-fit.js",
+    "asciinema-player/dist/bundle/asciinema-player.css": "asciinema/player.css",
+    "asciinema-player/dist/bundle/asciinema-player.min.js": "asciinema/player.min.js",
 }
 SOURCE_MAP = re.compile(rb"\n?(//|/\*)# sourceMappingURL=[^\n]*\s*$")
 

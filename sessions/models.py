@@ -134,7 +134,8 @@ class AccessSession(models.Model):
 class OneUseToken(models.Model):
     """A password that opens one session of one grant, through one door. Only its digest is
     kept, and for doors that prove without sending it, what checks the proof (`verifier`:
-    SCRAM's salt, iterations, stored and server key, RFC 5802).
+    SCRAM's salt, iterations, stored and server key, RFC 5802). `source_address` and `client`
+    are the browser's, where our own web terminal will come with it.
     """
 
     id = Uuid7Field()
@@ -145,6 +146,8 @@ class OneUseToken(models.Model):
     door = models.CharField(max_length=20)
     digest = models.CharField(max_length=64, unique=True)
     verifier = models.JSONField(default=dict, blank=True)
+    source_address = models.CharField(max_length=60, blank=True, default="")
+    client = models.CharField(max_length=200, blank=True, default="")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True, blank=True)
@@ -185,3 +188,33 @@ class SshKey(models.Model):
 
     def __str__(self) -> str:
         return self.fingerprint
+
+
+class SessionFlag(models.Model):
+    """An auditor's word that somebody should look at a session; settled once somebody did."""
+
+    id = Uuid7Field()
+    session = models.ForeignKey(AccessSession, on_delete=models.PROTECT, related_name="flags")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    comment = models.CharField(max_length=1000)
+    created_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True, blank=True)
+    settled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    settled_comment = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        ordering = ["created_at", "id"]
+        indexes = [
+            models.Index(fields=["session"], condition=Q(settled_at__isnull=True), name="flag_open")
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(settled_at__isnull=True) | Q(settled_by__isnull=False),
+                name="settled_flag_says_who",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"flag on {self.session_id}"

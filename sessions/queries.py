@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import DateTimeField, Func, Q, QuerySet
+from django.db.models import DateTimeField, Exists, Func, OuterRef, Q, QuerySet
 
 from jit.elevation import queries as elevation
 from jit.elevation.models import Grant
@@ -19,7 +19,7 @@ from jit.identity.permissions import Permission
 from jit.kernel.errors import NotAllowed, NotFound
 from jit.workflow import access
 from jit.workflow.ports import approvals
-from sessions.models import AccessSession, SshKey
+from sessions.models import AccessSession, SessionFlag, SshKey
 from sessions.states import OPEN, ClosedBecause
 
 
@@ -67,6 +67,7 @@ def filter_sessions(
     since: dt.datetime | None = None,
     until: dt.datetime | None = None,
     break_glass: bool | None = None,
+    flagged: bool | None = None,
 ) -> QuerySet[AccessSession]:
     """Narrow the rows; `approver` is the user name of somebody who said yes to the request."""
     exact = {
@@ -86,6 +87,9 @@ def filter_sessions(
         rows = rows.filter(opened_at__lt=until)
     if break_glass is not None:
         rows = rows.filter(grant__request__break_glass=break_glass)
+    if flagged is not None:
+        open_flags = SessionFlag.objects.filter(session=OuterRef("pk"), settled_at__isnull=True)
+        rows = rows.filter(Exists(open_flags) if flagged else ~Exists(open_flags))
     return rows
 
 
@@ -97,6 +101,10 @@ def sessions_of_request(user: User, request_id: UUID) -> QuerySet[AccessSession]
     """Return the sessions under one request that `user` may see, the first one first."""
     rows = sessions_visible_to(user).filter(grant__request_id=request_id)
     return rows.order_by("opened_at", "id")
+
+
+def flags_of(session: AccessSession) -> QuerySet[SessionFlag]:
+    return SessionFlag.objects.filter(session=session).select_related("user", "settled_by")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from sessions.views import ending, keys, listing, one, panels
+from sessions.views import (
+    ending,
+    flags,
+    keys,
+    listing,
+    one,
+    panels,
+    playback,
+)
 
 app_name = "sessions"
 urlpatterns = [
@@ -12,6 +20,13 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/", one.one, name="session"),
     path("sessions/<uuid:session_id>/head/", one.head, name="head"),
     path("sessions/<uuid:session_id>/terminate/", ending.terminate, name="terminate"),
+    path("sessions/<uuid:session_id>/cast/", playback.cast, name="cast"),
+    path("sessions/<uuid:session_id>/download/<slug:form>/", playback.download, name="download"),
+    path("sessions/<uuid:session_id>/transcript/", playback.transcript, name="transcript"),
+    path("sessions/<uuid:session_id>/commands/", playback.commands, name="commands"),
+    path("sessions/<uuid:session_id>/verify/", playback.verify, name="verify"),
+    path("sessions/<uuid:session_id>/flags/", flags.flag, name="flag"),
+    path("sessions/<uuid:session_id>/flags/<uuid:flag_id>/", flags.settle, name="flag-settle"),
     path("requests/<uuid:request_id>/sessions/", panels.of_request, name="of-request"),
     path("grants/<uuid:grant_id>/sessions/", panels.of_grant, name="of-grant"),
     path("account/ssh-keys/", keys.show, name="keys"),

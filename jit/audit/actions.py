@@ -56,6 +56,11 @@ class Action(StrEnum):
     SESSION_REFUSED = "session.refused"
     SESSION_TERMINATED = "session.terminated"
     SESSION_TOKEN_USED = "session.token-used"  # noqa: S105 -- a name, no password
+    SESSION_VIEWED = "session.viewed"
+    SESSION_DOWNLOADED = "session.downloaded"
+    SESSION_SEARCHED = "session.searched"
+    SESSION_FLAGGED = "session.flagged"
+    SESSION_FLAG_SETTLED = "session.flag-settled"
     SSH_KEY_ADDED = "ssh-key.added"
     SSH_KEY_REMOVED = "ssh-key.removed"
     # Recordings of access sessions

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -20,7 +20,7 @@ from jit.identity.models import User
 from jit.identity.permissions import Permission
 from jit.kernel.errors import DomainError
 
-type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponse]
+type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
 class PageRequest(HttpRequest):
@@ -33,15 +33,15 @@ class PageRequest(HttpRequest):
 
 def page[**P](
     permission: Permission | None = None,
-) -> Callable[[Callable[Concatenate[Any, P], HttpResponse]], View[P]]:
+) -> Callable[[Callable[Concatenate[Any, P], HttpResponseBase]], View[P]]:
     """Return a decorator for a view that only signed-in people see, and of them, where
     `permission` is given, only its holders. Times are drawn in the person's zone; a DomainError
     becomes a page, or beside a form the refusal, with its own status.
     """
 
-    def decorate(view: Callable[Concatenate[Any, P], HttpResponse]) -> View[P]:
+    def decorate(view: Callable[Concatenate[Any, P], HttpResponseBase]) -> View[P]:
         @functools.wraps(view)
-        def inner(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def inner(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if not isinstance_user(request):
                 return to_sign_in(request)
             if permission is not None and not permissions.has(request.user, permission):

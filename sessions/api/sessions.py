@@ -12,7 +12,7 @@ from jit.api import pagination
 from jit.api import shapes as core
 from jit.api.views import Resource, actor, flag, moment, parse, person, text
 from jit.identity.permissions import Scope
-from sessions import queries
+from sessions import queries, recordings
 from sessions.api import shapes
 from sessions.operations import cutting
 
@@ -31,6 +31,7 @@ class Sessions(Resource):
         parameters=[
             *(OpenApiParameter(name, str) for name in (*FILTERS, "from", "to")),
             OpenApiParameter("break_glass", bool),
+            OpenApiParameter("flagged", bool),
             OpenApiParameter("cursor", str),
             OpenApiParameter("limit", str),
         ],
@@ -42,7 +43,8 @@ class Sessions(Resource):
             **{name: text(request, name) for name in FILTERS},
             since=moment(request, "from"),
             until=moment(request, "to"),
-            break_glass=flag(request, "break_glass") if text(request, "break_glass") else None,
+            break_glass=_yes_or_no(request, "break_glass"),
+            flagged=_yes_or_no(request, "flagged"),
         )
         page = pagination.newest_first(
             rows,
@@ -56,9 +58,10 @@ class Sessions(Resource):
 class SessionDetail(Resource):
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(responses={200: shapes.SessionOut, 404: core.ProblemOut})
+    @extend_schema(responses={200: shapes.SessionDetailOut, 404: core.ProblemOut})
     def get(self, request: Request, session_id: UUID) -> Response:
-        return Response(shapes.session(queries.session_visible_to(person(request), session_id)))
+        row = queries.session_visible_to(person(request), session_id)
+        return Response(shapes.detail(row, recordings.of(row), queries.flags_of(row)))
 
 
 class Terminate(Resource):
@@ -88,3 +91,7 @@ class Terminate(Resource):
         )
         row = queries.session_visible_to(user, session_id)
         return Response(shapes.session(row), status=202)
+
+
+def _yes_or_no(request: Request, name: str) -> bool | None:
+    return flag(request, name) if text(request, name) else None

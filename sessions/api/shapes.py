@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from rest_framework import serializers
 
 from jit.api import shapes
 from jit.api.representations import time
-from sessions.models import AccessSession, SshKey
+from sessions.models import AccessSession, SessionFlag, SshKey
+from sessions.recording.models import Recording
 
 
 class SessionOut(shapes.Shape):
@@ -40,6 +42,88 @@ class SessionOut(shapes.Shape):
     exit_status = serializers.IntegerField(allow_null=True)
     end_asked_at = serializers.DateTimeField(allow_null=True)
     end_asked_by = serializers.CharField()
+
+
+class RecordingOut(shapes.Shape):
+    """How the recording is: recording, whole, incomplete, broken or missing, and what is wrong
+    with it. `digest` is the SHA-256 of its last piece.
+    """
+
+    standing = serializers.CharField()
+    problems = serializers.ListField(child=serializers.CharField())
+    began_at = serializers.DateTimeField()
+    seconds = serializers.FloatField()
+    pieces = serializers.IntegerField()
+    bytes = serializers.IntegerField()
+    digest = serializers.CharField()
+    stored_at = serializers.DateTimeField(allow_null=True)
+    verified_at = serializers.DateTimeField(allow_null=True)
+    keep_until = serializers.DateTimeField(allow_null=True)
+    deleted_at = serializers.DateTimeField(allow_null=True)
+
+
+class FlagOut(shapes.Shape):
+    user = serializers.CharField()
+    comment = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    settled_at = serializers.DateTimeField(allow_null=True)
+    settled_by = serializers.CharField(allow_null=True)
+    settled_comment = serializers.CharField()
+
+
+class SessionDetailOut(SessionOut):
+    recording = RecordingOut(allow_null=True)
+    flags = FlagOut(many=True)
+
+
+class TranscriptLineOut(shapes.Shape):
+    number = serializers.IntegerField()
+    at_ms = serializers.IntegerField()
+    text = serializers.CharField()
+
+
+class TranscriptOut(shapes.Shape):
+    """`complete` says whether all that was shown is in it already, and all of it fits."""
+
+    items = TranscriptLineOut(many=True)
+    next = serializers.CharField(allow_null=True)
+    complete = serializers.BooleanField()
+
+
+def detail(
+    row: AccessSession, recording: Recording | None, flags: Iterable[SessionFlag]
+) -> dict[str, Any]:
+    return {
+        **session(row),
+        "recording": _recording(recording) if recording else None,
+        "flags": [
+            {
+                "user": flag.user.username,
+                "comment": flag.comment,
+                "created_at": time(flag.created_at),
+                "settled_at": time(flag.settled_at),
+                "settled_by": flag.settled_by.username if flag.settled_by else None,
+                "settled_comment": flag.settled_comment,
+            }
+            for flag in flags
+        ],
+    }
+
+
+def _recording(row: Recording) -> dict[str, Any]:
+    return {
+        "standing": row.standing,
+        "problems": [problem["sentence"] for problem in row.problems],
+        "began_at": time(row.began_at),
+        "seconds": row.last_us / 1e6,
+        "pieces": row.pieces,
+        "bytes": row.size,
+        "digest": row.digest,
+        "stored_at": time(row.stored_at),
+        "verified_at": time(row.verified_at),
+        "keep_until": time(row.keep_until),
+        "deleted_at": time(row.deleted_at),
+    }
 
 
 def session(row: AccessSession) -> dict[str, Any]:

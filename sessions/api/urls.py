@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from django.urls import path
 
-from sessions.api import sessions, ssh_keys
+from sessions.api import recordings, sessions, ssh_keys
 
 urlpatterns = [
     path("sessions/", sessions.Sessions.as_view(), name="api-sessions"),
     path("sessions/<uuid:session_id>/", sessions.SessionDetail.as_view(), name="api-session"),
+    path(
+        "sessions/<uuid:session_id>/recording/",
+        recordings.Recording.as_view(),
+        name="api-session-recording",
+    ),
+    path(
+        "sessions/<uuid:session_id>/transcript/",
+        recordings.Transcript.as_view(),
+        name="api-session-transcript",
+    ),
     path(
         "sessions/<uuid:session_id>/terminate/",
         sessions.Terminate.as_view(),

@@ -26,11 +26,12 @@ _BYTES = 20
 
 def issue(
     *, grant: Grant, door: Door, now: dt.datetime, verifier: Mapping[str, Any] | None = None,
-    plain: str = "",
+    plain: str = "", source_address: str = "", client: str = "",
 ) -> str:  # fmt: skip
     """Return a fresh password for `grant` through `door`; what was offered there before and
     not used is dead. In the caller's transaction. `verifier` and the `plain` password it was
-    made from are for doors that never see the password.
+    made from are for doors that never see the password. `source_address` and `client` are
+    whose browser it is, where the web terminal comes with it.
     """
     OneUseToken.objects.filter(
         grant=grant, door=door.value, used_at__isnull=True, expires_at__gt=now
@@ -42,6 +43,8 @@ def issue(
         door=door.value,
         digest=digest_of(plain),
         verifier=dict(verifier or {}),
+        source_address=source_address[:60],
+        client=client[:200].replace("\0", ""),
         created_at=now,
         expires_at=now + dt.timedelta(seconds=settings.ONE_USE_TOKEN_LIFE),
     )

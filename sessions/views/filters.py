@@ -13,6 +13,7 @@ from django.utils import timezone
 from jit.kernel.errors import InvalidInput
 
 LONGEST = 200
+_YES_NO = {"yes": True, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Filters:
     since: str = ""
     until: str = ""
     break_glass: str = ""
+    flagged: str = ""
 
     @classmethod
     def from_query(cls, given: Mapping[str, Any]) -> Filters:
@@ -51,7 +53,8 @@ class Filters:
             **{name: getattr(self, name) for name in named},
             "since": _day(self.since),
             "until": _day(self.until, days=1),
-            "break_glass": {"yes": True, "no": False}.get(self.break_glass),
+            "break_glass": _YES_NO.get(self.break_glass),
+            "flagged": _YES_NO.get(self.flagged),
         }
 
 

@@ -1,26 +1,56 @@
-"""One access session: who, what for, and how it went."""
+"""One access session: who, what for, how it went, and its playback or live picture."""
 
 from __future__ import annotations
 
+import contextlib
+import re
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_GET
 
-from jit.kernel.errors import DomainError
+from jit.identity import permissions
+from jit.identity.permissions import Permission
+from jit.kernel.errors import NotAllowed
 from jit.web.htmx import PageRequest, page
-from sessions import queries
+from sessions import queries, recordings
 from sessions.models import AccessSession
 from sessions.states import OPEN
+from sessions.views import csp
+
+SPEEDS = ("0.5", "1", "2", "4", "8")
+PROBLEMS = 20
+_SECONDS = re.compile(r"[0-9]{1,8}(\.[0-9]{1,6})?")
 
 
 @require_GET
+@csp_override(csp.PLAYER)
 @page()
 def one(request: PageRequest, session_id: UUID) -> HttpResponse:
+    """Show one session; `t` is the second to begin at, `q` words to look for in its text."""
     session = queries.session_visible_to(request.user, session_id)
-    return render(request, "sessions/session.html", _context(request, session))
+    recording = recordings.of(session)
+    problems = recording.problems if recording else []
+    start = request.GET.get("t", "")
+    live = session.state in OPEN
+    context = {
+        **_context(request, session),
+        "recording": recording,
+        "problems": problems[:PROBLEMS],
+        "more_problems": max(len(problems) - PROBLEMS, 0),
+        "playable": recording is not None and recording.deleted_at is None,
+        "live": live,
+        "watch": live and request.GET.get("watch") == "1",
+        "speeds": SPEEDS,
+        "start_at": start if _SECONDS.fullmatch(start) else "",
+        "q": request.GET.get("q", "").strip().replace("\0", "")[:200],
+        "flags": list(queries.flags_of(session)),
+        "may_flag": permissions.has(request.user, Permission.SESSION_READ_ALL),
+    }
+    return render(request, "sessions/session.html", context)
 
 
 @require_GET
@@ -40,8 +70,7 @@ def _context(request: PageRequest, session: AccessSession) -> dict[str, Any]:
 
 
 def _may_terminate(request: PageRequest, session: AccessSession) -> bool:
-    try:
+    with contextlib.suppress(NotAllowed):
         queries.require_may_terminate(request.user, session)
-    except DomainError:
-        return False
-    return True
+        return True
+    return False

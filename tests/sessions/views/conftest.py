@@ -7,8 +7,11 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
+from tests.sessions.own_store import gateway, where
 from tests.support import people
 from tests.support.world import World
+
+__all__ = ["at", "gateway", "where"]
 
 
 @pytest.fixture

@@ -1,0 +1,100 @@
+"""Recordings as people may see them: found through their session, redacted while they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, StreamingHttpResponse
+
+from jit.identity.models import User
+from jit.kernel.actor import Actor
+from jit.kernel.errors import InvalidInput, NotFound
+from sessions import queries
+from sessions.models import AccessSession
+from sessions.operations import viewing
+from sessions.recording import exporting, stored
+from sessions.recording.asciicast import Event
+from sessions.recording.models import Command, Recording, TranscriptLine
+from sessions.streaming import stream
+
+type Header = Mapping[str, Any]
+FORMS = ("v2", "v3", "text")
+_FILES = {
+    "v2": ("cast", "application/x-asciicast"),
+    "v3": ("cast", "application/x-asciicast"),
+    "text": ("txt", "text/plain; charset=utf-8"),
+}
+
+
+class NoRecording(NotFound):
+    """Nothing of this session was recorded, or it is deleted by now."""
+
+
+def visible_to(user: User, session_id: UUID) -> tuple[AccessSession, Recording]:
+    """Return a session and its recording. Raises UnknownSession and NoRecording."""
+    session = queries.session_visible_to(user, session_id)
+    recording = of(session)
+    if recording is None:
+        raise NoRecording("Nothing of this session was recorded.")
+    if recording.deleted_at is not None:
+        raise NoRecording("This recording's time was over and it was deleted; its history stays.")
+    return session, recording
+
+
+def of(session: AccessSession) -> Recording | None:
+    return Recording.objects.filter(session=session).first()
+
+
+def read(recording: Recording) -> tuple[Header, Iterator[Event]]:
+    """Return a recording's header and events, with what is not for eyes made unreadable.
+
+    The header is in the first piece: with that lost, one of the usual size stands in.
+    """
+    reading = stored.reading(recording)
+    events = reading.events()
+    first = next(events, None)
+    header = reading.header or {"term": {"cols": 80, "rows": 24}}
+    header = {**header, "timestamp": int(recording.began_at.timestamp())}
+    rest = events if first is None else chain([first], events)
+    return header, rest
+
+
+def as_file(
+    request: HttpRequest,
+    session: AccessSession,
+    recording: Recording,
+    *,
+    form: str,
+    actor: Actor,
+) -> StreamingHttpResponse:
+    """Return the recording as a file to keep, and note who took it. Raises InvalidInput."""
+    if form not in FORMS:
+        raise InvalidInput(
+            f"A recording comes as {', '.join(FORMS)}.", fields={"format": ["Unknown."]}
+        )
+    header, events = read(recording)
+    viewing.downloaded(session=session, form=form, actor=actor)
+    make: Callable[[], Iterator[bytes]] = {
+        "v2": lambda: exporting.v2(header, events),
+        "v3": lambda: exporting.v3(header, events),
+        "text": lambda: exporting.text(events),
+    }[form]
+    ending, kind = _FILES[form]
+    response = stream(request, make(), content_type=kind)
+    response.headers["Content-Disposition"] = f'attachment; filename="{session.pk}.{ending}"'
+    return response
+
+
+def lines_of(session: AccessSession, *, q: str = "", after: int = -1) -> QuerySet[TranscriptLine]:
+    """Return what was shown, in order; only the lines that hold `q`, where it is given."""
+    rows = TranscriptLine.objects.filter(session=session, number__gt=after)
+    return (rows.filter(text__icontains=q) if q else rows).order_by("number")
+
+
+def commands_of(session: AccessSession, *, q: str = "", after: int = -1) -> QuerySet[Command]:
+    rows = Command.objects.filter(session=session, number__gt=after)
+    return (rows.filter(text__icontains=q) if q else rows).order_by("number")

@@ -1,0 +1,91 @@
+"""What the playback page reads: the cast, the transcript, the commands; and its verify button."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_GET, require_POST
+
+from jit.identity.authentication import actor_of
+from jit.web.htmx import PageRequest, page
+from sessions import playing, recordings, verifying
+from sessions.operations import viewing
+from sessions.recording import exporting
+from sessions.streaming import stream
+
+LINES = 200
+COMMANDS = 200
+
+
+@require_GET
+@page()
+def cast(request: PageRequest, session_id: UUID) -> HttpResponseBase:
+    """Send the recording as the player takes it; that is a view of it, on the record."""
+    session, recording = recordings.visible_to(request.user, session_id)
+    header, events = recordings.read(recording)
+    viewing.viewed(session=session, how="replay", actor=actor_of(request))
+    lines = exporting.v3(header, playing.for_player(events))
+    return stream(request, lines, content_type="application/x-asciicast")
+
+
+@require_GET
+@page()
+def download(request: PageRequest, session_id: UUID, form: str) -> HttpResponseBase:
+    """Send the recording as a file: asciicast `v2` or `v3`, or what was shown as `text`."""
+    session, recording = recordings.visible_to(request.user, session_id)
+    return recordings.as_file(request, session, recording, form=form, actor=actor_of(request))
+
+
+@require_GET
+@page()
+def transcript(request: PageRequest, session_id: UUID) -> HttpResponse:
+    """Draw what was shown, line by line with its second, or the lines that hold `q`."""
+    session, recording = recordings.visible_to(request.user, session_id)
+    q = request.GET.get("q", "").strip().replace("\0", "")[:200]
+    after = request.GET.get("after", "")
+    number = int(after) if after.isdecimal() and len(after) < 10 else -1  # noqa: PLR2004 -- an int4
+    lines = list(recordings.lines_of(session, q=q, after=number)[: LINES + 1])
+    viewing.viewed(
+        session=session, how="transcript", actor=actor_of(request), **({"q": q} if q else {})
+    )
+    context = {
+        "session": session,
+        "recording": recording,
+        "q": q,
+        "lines": lines[:LINES],
+        "next": lines[LINES - 1].number if len(lines) > LINES else None,
+        "first": number < 0,
+    }
+    return render(request, "sessions/_transcript.html", context)
+
+
+@require_GET
+@page()
+def commands(request: PageRequest, session_id: UUID) -> HttpResponse:
+    """Draw what was done: commands in their tiers, files, or a database's statements."""
+    session, recording = recordings.visible_to(request.user, session_id)
+    after = request.GET.get("after", "")
+    number = int(after) if after.isdecimal() and len(after) < 10 else -1  # noqa: PLR2004 -- an int4
+    found = list(recordings.commands_of(session, after=number)[: COMMANDS + 1])
+    viewing.viewed(session=session, how="commands", actor=actor_of(request))
+    context = {
+        "session": session,
+        "recording": recording,
+        "commands": found[:COMMANDS],
+        "next": found[COMMANDS - 1].number if len(found) > COMMANDS else None,
+        "first": number < 0,
+    }
+    statements = session.kind == "postgresql"
+    template = "sessions/_statements.html" if statements else "sessions/_commands.html"
+    return render(request, template, context)
+
+
+@require_POST
+@page()
+def verify(request: PageRequest, session_id: UUID) -> HttpResponse:
+    """Read every piece again and hold it against the books and the sealed log."""
+    session, recording = recordings.visible_to(request.user, session_id)
+    found = verifying.verify(session, recording)
+    return render(request, "sessions/_verified.html", {"found": found, "session": session})
