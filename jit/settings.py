@@ -355,6 +355,8 @@ GATEWAY_LISTENS = {
 """Where the gateways themselves listen."""
 SSH_GATEWAY_KEYS = env.listing("JIT_SSH_GATEWAY_KEYS")
 """The files of the SSH gateway's private host keys."""
+SSH_GATEWAY_PUBLIC_KEYS = env.listing("JIT_SSH_GATEWAY_PUBLIC_KEYS")
+"""The same keys' public lines, for web processes that can't read those files."""
 ONE_USE_TOKEN_LIFE = env.integer("JIT_ONE_USE_TOKEN_LIFE", 300)
 """Seconds within which a one-use password must be used."""
 SESSION_CUT_WAIT = 1.5

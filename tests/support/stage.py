@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jit.ops.embedded import ground
+from jit.ops.embedded import gateways, ground
 from jit.ops.embedded.children import Child
 from jit.ops.embedded.installation import Installation, Place
 from jit.ops.embedded.supervisor import _programs, answers
@@ -28,6 +28,8 @@ class Stage:
     """One installation, its programs by name, and what a test may do to them."""
 
     def __init__(self, data: Path, *, lasting: bool, extra: dict[str, str]) -> None:
+        for kind in gateways.USUAL:  # Two stages must not both find the usual port free.
+            (data / f"{kind}-gateway.port").write_text(str(ground.free_port()), encoding="ascii")
         self.here = Installation(Place(data, ground.free_port()))
         self.servers = {
             "database": self.here.database,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from jit.ops.embedded import ground
 from jit.ops.embedded.children import Child, identity, stop_by_pid
+from jit.ops.embedded.gateways import Gateways
 from jit.ops.embedded.keys import Keys
 from jit.ops.embedded.postgres import Cluster
 from jit.ops.embedded.valkey import Valkey
@@ -24,11 +25,11 @@ from jit.ops.embedded.valkey import Valkey
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = ROOT / "jit" / "ops" / "sql" / "roles.sql"
 _LOG_LIMIT = 5_000_000
-OWN_FOLDERS = ("keys", "logs", "postgres", "demo-target")
+OWN_FOLDERS = ("keys", "logs", "postgres", "demo-target", "spool", "recordings")
 OWN_FILES = (
     "demo.json", "demo-catalogue.yaml", "installation", "lock", "processes.json",
     "demo-slack.json", "demo-slack-seed.json", "migrated", "database-made",
-    "postgres.port", "demo-target.port",
+    "postgres.port", "demo-target.port", "ssh-gateway.port",
 )  # fmt: skip
 
 
@@ -62,6 +63,7 @@ class Installation:
         self.home = ground.home(place.data)
         self._set_aside_what_lost_its_keys()
         self.keys = Keys(place.data / "keys")
+        self.gateways = Gateways(place.data, self.keys)
         self.database = self._cluster("postgres")
         self.target = self._cluster("demo-target")
         self.valkey = Valkey(
@@ -114,6 +116,7 @@ class Installation:
             "JIT_AUDIT_KEY_FILE": str(self.keys.audit_key()),
             "DATABASE_URL": self._url("jit_app"),
             "REDIS_URL": self.valkey.url(),
+            **self.gateways.environment(),
             "JIT_DEMO_TARGET_HOST": self.target.host,
             "JIT_DEMO_TARGET_PORT": str(self.target.port),
             "JIT_DEMO_TARGET_SUPERUSER": "postgres",

@@ -30,10 +30,14 @@ class Keys:
         return self._file("sealing", base64.b64encode(secrets.token_bytes(32)).decode())
 
     def audit_key(self) -> Path:
+        return self._ed25519("audit.pem")
+
+    def ssh_gateway_key(self) -> Path:
+        return self._ed25519("ssh-gateway.pem")
+
+    def _ed25519(self, name: str) -> Path:
         der = base64.b64encode(_PKCS8_ED25519 + secrets.token_bytes(32)).decode()
-        return self._file(
-            "audit.pem", f"-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n"
-        )
+        return self._file(name, f"-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n")
 
     def _file(self, name: str, fresh: str) -> Path:
         path = self._folder / name

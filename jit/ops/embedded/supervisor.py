@@ -144,7 +144,8 @@ class Supervisor:
 
 
 def _programs(here: Installation) -> list[Child]:
-    """Return web, worker and beat, not yet started; web is the first."""
+    """Return web, worker, beat and gateway, not yet started; web is the first."""
+    doors = here.gateways.kinds
     programs = Path(sys.executable).parent
     celery = [str(programs / "celery"), "-A", "jit.celery", "--quiet"]
     web = [str(programs / "uvicorn"), "jit.asgi:application", "--host", "127.0.0.1"]
@@ -157,6 +158,7 @@ def _programs(here: Installation) -> list[Child]:
         here.program("web", web),
         here.program("worker", worker),
         here.program("beat", [*celery, "beat"]),
+        here.program("gateway", [sys.executable, str(ROOT / "manage.py"), "run_gateway", *doors]),
     ]
 
 

@@ -6,17 +6,16 @@ import asyncio
 import contextlib
 import logging
 import resource
-import signal
 from collections import Counter
-from pathlib import Path
 
 import asyncssh
-from django.conf import settings
 
 from sessions.gateways import place
 from sessions.gateways.house import House
+from sessions.gateways.ssh import host_keys
 from sessions.gateways.ssh.upstream import CIPHERS
 from sessions.gateways.ssh.visitor import Visitor
+from sessions.recording import service
 from sessions.recording.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -52,18 +51,18 @@ class Gateway:
             self._from[visitor.source_address] -= 1
 
 
-async def serve() -> None:
-    """Run the gateway until SIGTERM or SIGINT; then end its sessions in order."""
+async def serve(told: asyncio.Event) -> None:
+    """Run the gateway until it is `told` to stop; then end its sessions in order."""
     _raise_limits()
     host, port = place.listens_at(KIND)
     with place.taken(KIND) as here:
-        recorder = Recorder(here.spool)
+        recorder = service.start(here.spool)
         house = House(kind=KIND, name=here.name, address=f"{host}:{port}")
         await house.open()
         listener = await listen(Gateway(house=house, recorder=recorder), host, port)
         log.info("the SSH gateway listens at %s:%d", host, listener.get_port())
         try:
-            await _until_told()
+            await told.wait()
         finally:
             listener.close()
             await house.close()
@@ -76,7 +75,7 @@ async def listen(gateway: Gateway, host: str, port: int) -> asyncssh.SSHAcceptor
         lambda: Visitor(gateway),
         host,
         port,
-        server_host_keys=host_keys(),
+        server_host_keys=host_keys.files(),
         encryption_algs=CIPHERS,
         compression_algs=None,
         agent_forwarding=False,
@@ -95,21 +94,8 @@ async def listen(gateway: Gateway, host: str, port: int) -> asyncssh.SSHAcceptor
     )
 
 
-def host_keys() -> list[Path]:
-    """Return the files of the gateway's own host keys, which people's clients remember."""
-    return [Path(name) for name in settings.SSH_GATEWAY_KEYS]
-
-
 def _raise_limits() -> None:
     """Allow as many open files as the system lets us: three for each session."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-async def _until_told() -> None:
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, told.set)
-    await told.wait()
