@@ -35,6 +35,7 @@ class Stage:
             "database": self.here.database,
             "target": self.here.target,
             "valkey": self.here.valkey,
+            "host": self.here.host,
         }
         self.here.database.lasting = self.here.target.lasting = lasting
         self.extra = extra
@@ -110,6 +111,7 @@ class Stage:
                 cluster._child.stop_signal = signal.SIGQUIT
         self.here.stop_servers()
         shutil.rmtree(self.here.home, ignore_errors=True)
+        shutil.rmtree(self.here.host.folder, ignore_errors=True)
         shutil.rmtree(self.here.place.data, ignore_errors=True)
 
     def _begin(self, program: Child, env: dict[str, str] | None = None) -> None:

@@ -16,7 +16,7 @@ from jit.catalog import loader
 from jit.identity import queries as identity
 from jit.kernel import clock
 from jit.kernel.actor import Actor, ActorKind, Channel
-from jit.ops.demo import people, target
+from jit.ops.demo import host, people, target
 from jit.policy import files
 from jit.policy import operations as policy
 from jit.policy import queries as policies
@@ -58,6 +58,7 @@ def seed() -> None:
             "url": os.environ.get("JIT_BASE_URL", ""),
             "people": known,
             "target": {"host": cluster.host, "port": cluster.port, "database": target.DATABASE},
+            "host": host.shown(),
         },
     )
 
@@ -124,11 +125,15 @@ def _catalogue(cluster: target.Cluster, password_file: Path) -> dict[str, Any]:
     }
     orders = {"slug": "orders-db", "name": "Orders database", "kind": "postgresql"}
     return {
-        "targets": [{**orders, "env": "prod", "team": "payments", "config": config}],
+        "targets": [
+            {**orders, "env": "prod", "team": "payments", "config": config},
+            *host.targets(),
+        ],
         "roles": [
             role("reader", "low", "30m", "Read customers and orders."),
             role("writer", "medium", "2h", "Read and change customers and orders."),
             role("admin", "high", "1h", "Change data and schema."),
+            *host.roles(),
         ],
     }
 

@@ -165,3 +165,25 @@ def stop_by_pid(pid: int, known: str, *, seconds: float = 8) -> bool:
             time.sleep(0.05)
         until += 2
     return True
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes that descend from `pid`, its children first."""
+    asked = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False
+    )
+    children: dict[int, list[int]] = {}
+    for line in asked.stdout.splitlines():
+        child, parent = map(int, line.split())
+        children.setdefault(parent, []).append(child)
+    found = list(children.get(pid, []))
+    for each in found:
+        found += children.get(each, [])
+    return found
+
+
+def kill(pids: Sequence[int]) -> None:
+    """End these processes at once; one that is gone already is no error."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)

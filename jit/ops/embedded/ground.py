@@ -116,6 +116,22 @@ def home(data: Path) -> Path:
     return folder
 
 
+def guests_home(data: Path, guest: Account | None) -> Path:
+    """Return a folder of ours that `guest`, whom we start servers as, can read and not write.
+
+    It is in `data`, except for root: there it is under /var/lib, beside the clusters' folder.
+    """
+    if guest is None:
+        folder = data / "demo-host"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+    digest = hashlib.sha256(str(data.absolute()).encode()).hexdigest()[:16]
+    folder = _root_folder(guest) / f"{digest}-host"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)  # Whatever the umask: the account must pass through.
+    return folder
+
+
 def throw_away_home() -> Path:
     """Make and return a new folder for servers that live as long as a test run."""
     runner = account()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from jit.ops.embedded import ground
 from jit.ops.embedded.children import Child, identity, stop_by_pid
+from jit.ops.embedded.demo_host import DemoHost
 from jit.ops.embedded.gateways import Gateways
 from jit.ops.embedded.keys import Keys
 from jit.ops.embedded.postgres import Cluster
@@ -25,11 +26,11 @@ from jit.ops.embedded.valkey import Valkey
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = ROOT / "jit" / "ops" / "sql" / "roles.sql"
 _LOG_LIMIT = 5_000_000
-OWN_FOLDERS = ("keys", "logs", "postgres", "demo-target", "spool", "recordings")
+OWN_FOLDERS = ("keys", "logs", "postgres", "demo-target", "demo-host", "spool", "recordings")
 OWN_FILES = (
     "demo.json", "demo-catalogue.yaml", "installation", "lock", "processes.json",
     "demo-slack.json", "demo-slack-seed.json", "migrated", "database-made",
-    "postgres.port", "demo-target.port", "ssh-gateway.port",
+    "postgres.port", "demo-target.port", "demo-host.port", "ssh-gateway.port",
 )  # fmt: skip
 
 
@@ -69,6 +70,7 @@ class Installation:
         self.valkey = Valkey(
             folder=place.data, password=self.keys.password("valkey"), log=self.log("valkey")
         )
+        self.host = DemoHost(data=place.data, web_port=place.port, log=self.log("demo-host"))
 
     def log(self, name: str) -> Path:
         """Return the log file of `name`; a big one of earlier starts is put aside."""
@@ -78,13 +80,14 @@ class Installation:
         return path
 
     def start_servers(self, *, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Start both clusters and Valkey side by side; make the database and its roles once.
+        """Start both clusters, Valkey and the demo's host side by side; make the database and
+        its roles once.
 
         `meanwhile` is called while they start; it may raise to give up waiting, and what was
         begun is then for `stop_servers` to end.
         """
-        pool = ThreadPoolExecutor(3)
-        tasks = (self._start_database, self.target.start, self.valkey.start)
+        pool = ThreadPoolExecutor(4)
+        tasks = (self._start_database, self.target.start, self.valkey.start, self.host.start)
         self._starting = {pool.submit(task) for task in tasks}
         pool.shutdown(wait=False)
         while wait(self._starting, timeout=0.05).not_done:
@@ -95,7 +98,7 @@ class Installation:
     def stop_servers(self) -> None:
         """Stop them all; a start that is under way is let finish first, or it would be missed."""
         wait(self._starting)
-        servers = (self.database, self.target, self.valkey)
+        servers = (self.database, self.target, self.valkey, self.host)
         for server in servers:
             server.ask_to_stop()
         for server in servers:
@@ -121,6 +124,7 @@ class Installation:
             "JIT_DEMO_TARGET_PORT": str(self.target.port),
             "JIT_DEMO_TARGET_SUPERUSER": "postgres",
             "JIT_DEMO_TARGET_PASSWORD": self.target.password,
+            **self.host.environment,
             **self.more,
         }
         # A secret may come as X or X_FILE, but not as both: one in the shell stands aside.

@@ -27,6 +27,7 @@ def main() -> int:
     if home != place.data:
         shutil.rmtree(home, ignore_errors=True)
         shutil.rmtree(home.with_name(f"{home.name}.old"), ignore_errors=True)
+        shutil.rmtree(home.with_name(f"{home.name}-host"), ignore_errors=True)
     for name in OWN_FOLDERS:
         shutil.rmtree(place.data / name, ignore_errors=True)
     for name in OWN_FILES:  # By name: somebody may have put a file of theirs into the folder.

@@ -102,6 +102,7 @@ class Supervisor:
         now = time.monotonic()
         things: dict[str, Runs] = {each.name: each for each in self.programs}
         things |= {"PostgreSQL": here.database, "the target": here.target, "Valkey": here.valkey}
+        things["web-1"] = here.host
         watched = [
             Watched(name=name, it=it, say=say, started_at=now) for name, it in things.items()
         ]
@@ -140,7 +141,8 @@ class Supervisor:
 
     def _note_processes(self) -> None:
         pids = {each.name: each.pid for each in self.programs}
-        self.installation.note_processes(pids | {"Valkey": self.installation.valkey.pid})
+        here = self.installation
+        here.note_processes(pids | {"Valkey": here.valkey.pid, "web-1": here.host.pid})
 
 
 def _programs(here: Installation) -> list[Child]:
@@ -223,7 +225,7 @@ def main() -> int:
     code = 1
     try:
         supervisor.start()
-        sys.stdout.write(welcome(place, slack=wanted()))
+        sys.stdout.write(welcome(place, slack=wanted(), host=here.host.who()))
         sys.stdout.flush()
         supervisor.watch()
     except Stopped:

@@ -18,7 +18,7 @@ from jit.ops.embedded.installation import Place
 _PERIOD = 30
 
 
-def welcome(place: Place, *, slack: bool = False) -> str:
+def welcome(place: Place, *, slack: bool = False, host: str = "") -> str:
     """Return the text for the terminal: what this is, where, and who may sign in."""
     lines = [
         "",
@@ -27,6 +27,7 @@ def welcome(place: Place, *, slack: bool = False) -> str:
         "",
         f"  Open    {place.url}",
         f"  Data    {place.data}  (logs in logs/)",
+        *([f"  web-1   {host}"] if host else []),
         "  Stop    Ctrl-C; the next `make run` goes on with this data.",
         "",
     ]
