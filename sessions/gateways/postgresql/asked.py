@@ -73,25 +73,26 @@ class Queue:
 
     def __init__(self) -> None:
         self._waiting: deque[Asked] = deque()
+        self._skipped: list[Asked] = []
         self._skipping = False
         self._copying = False
 
-    def add(self, asked: Asked) -> bool:
-        """Expect an answer to `asked`; return False if the backend will skip it."""
-        if asked.kind is Kind.COPY_END:
-            if self._copying:
-                self._copying = False
-            else:
-                self._waiting.append(asked)
-            return True
-        if self._copying and asked.kind is Kind.SYNC:
-            return True
-        if self._skipping:
-            if asked.kind is not Kind.SYNC:
-                return False
-            self._skipping = False
-        self._waiting.append(asked)
-        return True
+    def add(self, asked: Asked) -> None:
+        """Expect an answer to `asked`, unless the backend will skip it."""
+        if asked.kind is Kind.COPY_END and self._copying:
+            self._copying = False
+        elif asked.kind is Kind.SYNC and self._copying:
+            pass
+        elif asked.kind is not Kind.SYNC and self._skipping:
+            self._skipped.append(asked)
+        else:
+            self._skipping = self._skipping and asked.kind is not Kind.SYNC
+            self._waiting.append(asked)
+
+    def skipped(self) -> list[Asked]:
+        """Take what the backend skipped because it was asked after an error."""
+        skipped, self._skipped = self._skipped, []
+        return skipped
 
     def head(self) -> Asked | None:
         """Return what the next answer is to."""

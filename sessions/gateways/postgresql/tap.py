@@ -107,8 +107,8 @@ class Tap(Minutes):
         text = masking.mask(self._text(body[:-1]))
         pieces = lexing.split(text)
         entry = Asked(Kind.QUERY, time.monotonic(), pieces=pieces, whole=text)
-        if self._queue.add(entry):
-            self.show(rendering.plain(text.strip()))
+        self._queue.add(entry)
+        self.show(rendering.plain(text.strip()))
 
     def _parse(self, body: bytes) -> None:
         name, at = text_at(body, 0)
@@ -142,14 +142,18 @@ class Tap(Minutes):
         else:
             prepared, told, cut = _unseen(self._text(portal)), [], False
         entry = Asked(Kind.EXECUTE, time.monotonic(), prepared, self._text(portal), told, cut)
-        if self._queue.add(entry):
-            self.show(prepared.shown, told, f"-- cursor {entry.portal}" if portal else "")
+        self._queue.add(entry)
+        self.show(prepared.shown, told, f"-- cursor {entry.portal}" if portal else "")
 
     def _close(self, body: bytes) -> None:
         names: dict[bytes, Any] = self._prepared if body[:1] == b"S" else self._portals
         self._note(Asked(Kind.CLOSE), names, body[1:-1], None)
 
     def _sync(self, _body: bytes) -> None:
+        skipped = self._queue.skipped()
+        for each in reversed(skipped):
+            each.undo()
+        self._not_run(skipped)
         self._queue.add(Asked(Kind.SYNC))
 
     def _call(self, body: bytes) -> None:
@@ -157,8 +161,8 @@ class Tap(Minutes):
         text = f"-- fast-path call of the function with the object id {oid}"
         entry = Asked(Kind.CALL, time.monotonic(), pieces=[text], whole=text)
         entry.parameters = ["\\x" + body[4 : 4 + values.LONGEST].hex()]
-        if self._queue.add(entry):
-            self.show(text, entry.parameters)
+        self._queue.add(entry)
+        self.show(text, entry.parameters)
 
     def _copy_end(self, _body: bytes) -> None:
         self._queue.add(Asked(Kind.COPY_END))
@@ -168,8 +172,7 @@ class Tap(Minutes):
 
     def _note(self, entry: Asked, names: dict[bytes, Any], name: bytes, meaning: Any) -> None:
         """Expect an answer to `entry`, and take `name` to mean this from now on."""
-        if not self._queue.add(entry):
-            return
+        self._queue.add(entry)
         entry.names, entry.name, entry.meant = names, name, names.pop(name, None)
         if meaning is not None:
             names[name] = meaning
@@ -246,18 +249,16 @@ class Tap(Minutes):
         elif head.kind is Kind.SYNC:
             self.fact(head, "-- at the end of the pipeline", error=error)
         else:
-            self._not_run(head, skipped, error)
+            failed = head
+            if head.kind is not Kind.EXECUTE and head.prepared:
+                # The statement was to be run: that run has the parameters.
+                failed = next((each for each in skipped if _would_run(each, head)), head)
+            self.fact(failed, _text_of(failed), error=error)
+            self._not_run([each for each in skipped if each is not failed])
 
-    def _not_run(self, head: Asked, skipped: Sequence[Asked], error: str) -> None:
-        """Write what failed in the extended protocol, once, and what was skipped for it."""
-        runs = [each for each in skipped if each.kind is Kind.EXECUTE]
-        failed = head
-        if head.kind is not Kind.EXECUTE and head.prepared:
-            # The statement was to be run: that run has the parameters.
-            failed = next((each for each in runs if each.prepared is head.prepared), head)
-        self.fact(failed, _text_of(failed), error=error)
-        for each in runs:
-            if each is not failed:
+    def _not_run(self, skipped: Sequence[Asked]) -> None:
+        for each in skipped:
+            if each.kind in {Kind.EXECUTE, Kind.QUERY, Kind.CALL}:
                 self.fact(each, _text_of(each), error=NOT_RUN)
 
     def _ready(self, body: bytes) -> None:
@@ -295,6 +296,10 @@ class Tap(Minutes):
 def _unseen(name: str) -> Prepared:
     text = f"EXECUTE {name}"
     return Prepared(name, text, rendering.plain(text), ())
+
+
+def _would_run(entry: Asked, made: Asked) -> bool:
+    return entry.kind is Kind.EXECUTE and entry.prepared is made.prepared
 
 
 def _text_of(entry: Asked) -> str:

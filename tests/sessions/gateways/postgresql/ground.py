@@ -10,7 +10,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -277,4 +277,4 @@ def running(version: str, folder: Path, **options: Any) -> Iterator[Ground]:
             root.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
-__all__ = ["Ground", "replace", "running", "until"]
+__all__ = ["Ground", "running", "until"]
