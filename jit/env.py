@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 
 class Misconfigured(Exception):
@@ -64,3 +66,32 @@ def integer(name: str, default: int) -> int:
 
 def listing(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in os.environ.get(name, default).split(",") if item.strip()]
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's settings of a `postgresql://user:password@host:port/name` URL;
+    a socket folder may be given as `?host=/path`.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if parts.scheme not in {"postgresql", "postgres"}:
+        raise Misconfigured("a database URL starts with postgresql://")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.lstrip("/"),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.pop("host", None) or parts.hostname or "",
+        "PORT": str(parts.port or query.pop("port", "")),
+        "CONN_MAX_AGE": 0,
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+        "OPTIONS": {
+            "pool": {
+                "min_size": 2,
+                "max_size": integer("JIT_DATABASE_POOL", 12),
+                "timeout": 10,
+            },
+            "application_name": text("JIT_PROCESS", "jit"),
+            **query,
+        },
+    }

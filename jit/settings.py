@@ -6,7 +6,6 @@ import base64
 import hashlib
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import django_stubs_ext
 from django.utils.csp import CSP
@@ -198,40 +197,9 @@ if SLACK["bot_token"]:
     REQUEST_CHANGED_TASKS.append("approvals.slack.redraw")
 
 # --- Data -----------------------------------------------------------------------------
-
-
-def _database(url: str) -> dict[str, Any]:
-    """Return Django's settings of a `postgresql://user:password@host:port/name` URL;
-    a socket folder may be given as `?host=/path`.
-    """
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    if parts.scheme not in {"postgresql", "postgres"}:
-        raise env.Misconfigured("a database URL starts with postgresql://")
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": parts.path.lstrip("/"),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": query.pop("host", None) or parts.hostname or "",
-        "PORT": str(parts.port or query.pop("port", "")),
-        "CONN_MAX_AGE": 0,
-        "DISABLE_SERVER_SIDE_CURSORS": True,
-        "OPTIONS": {
-            "pool": {
-                "min_size": 2,
-                "max_size": env.integer("JIT_DATABASE_POOL", 12),
-                "timeout": 10,
-            },
-            "application_name": env.text("JIT_PROCESS", "jit"),
-            **query,
-        },
-    }
-
-
-DATABASES = {"default": _database(env.secret("DATABASE_URL", "postgresql:///jit"))}
+DATABASES = {"default": env.database(env.secret("DATABASE_URL", "postgresql:///jit"))}
 if env.secret("DATABASE_OWNER_URL", ""):
-    DATABASES["owner"] = _database(env.secret("DATABASE_OWNER_URL"))
+    DATABASES["owner"] = env.database(env.secret("DATABASE_OWNER_URL"))
     DATABASES["owner"]["OPTIONS"].pop("pool")
     DATABASES["owner"]["OPTIONS"]["options"] = "-c lock_timeout=4s"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -283,7 +251,6 @@ _EVERY = {
     "jit.workflow.tell_ending_soon": 10,
     "sessions.bury_the_silent": 5,
     "sessions.recording.seal": 5,
-    "sessions.recording.index": 5,
     "sessions.recording.check_again": 3600,
     "sessions.recording.delete_what_is_due": 3600,
 }

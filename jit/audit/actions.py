@@ -61,6 +61,7 @@ class Action(StrEnum):
     SESSION_SEARCHED = "session.searched"
     SESSION_FLAGGED = "session.flagged"
     SESSION_FLAG_SETTLED = "session.flag-settled"
+    SESSION_CERTIFICATE_SIGNED = "session.certificate-signed"
     SSH_KEY_ADDED = "ssh-key.added"
     SSH_KEY_REMOVED = "ssh-key.removed"
     # Recordings of access sessions

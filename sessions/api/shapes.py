@@ -162,6 +162,17 @@ class SshKeyIn(shapes.Shape):
     public_key = shapes.PlainText(max_length=10_000)
 
 
+class CertificateIn(shapes.Shape):
+    public_key = shapes.PlainText(max_length=10_000)
+
+
+class CertificateOut(shapes.Shape):
+    """`certificate` is the line for `id_ed25519-cert.pub`; `user` whom to log in as."""
+
+    certificate = serializers.CharField()
+    user = serializers.CharField()
+
+
 class SshKeyOut(shapes.Shape):
     id = serializers.UUIDField()
     name = serializers.CharField()

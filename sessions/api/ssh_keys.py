@@ -12,12 +12,13 @@ from rest_framework.response import Response
 from jit.api import pagination
 from jit.api import shapes as core
 from jit.api.views import Resource, actor, parse, person
+from jit.elevation import queries as elevation
 from jit.identity import step_up
 from jit.identity.permissions import Scope
 from jit.kernel import clock
 from sessions import queries
 from sessions.api import shapes
-from sessions.operations import keys
+from sessions.operations import certificates, keys
 
 
 class SshKeys(Resource):
@@ -71,3 +72,31 @@ class SshKeyDetail(Resource):
     def delete(self, request: Request, key_id: UUID) -> Response:
         keys.remove_key(user=person(request), key_id=key_id, actor=actor(request), now=clock.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class GrantCertificate(Resource):
+    """A certificate for a key of the caller's, which opens their grant at the SSH gateway as
+    often as they like until it ends. Log in with the grant's `external_name`.
+    """
+
+    scopes = {"POST": Scope.REQUEST}
+
+    @extend_schema(
+        request=shapes.CertificateIn,
+        responses={
+            200: shapes.CertificateOut,
+            400: core.ProblemOut,
+            403: core.ProblemOut,
+            409: core.ProblemOut,
+            422: core.ProblemOut,
+        },
+    )
+    def post(self, request: Request, grant_id: UUID) -> Response:
+        grant = elevation.grant_visible_to(person(request), grant_id)
+        certificate = certificates.certify(
+            grant_id=grant_id,
+            user=person(request),
+            public_key=parse(shapes.CertificateIn, request)["public_key"],
+            actor=actor(request),
+        )
+        return Response({"certificate": certificate, "user": grant.external_name})

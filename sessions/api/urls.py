@@ -24,6 +24,11 @@ urlpatterns = [
         sessions.Terminate.as_view(),
         name="api-session-terminate",
     ),
+    path(
+        "grants/<uuid:grant_id>/certificate/",
+        ssh_keys.GrantCertificate.as_view(),
+        name="api-grant-certificate",
+    ),
     path("ssh-keys/", ssh_keys.SshKeys.as_view(), name="api-ssh-keys"),
     path("ssh-keys/<uuid:key_id>/", ssh_keys.SshKeyDetail.as_view(), name="api-ssh-key"),
 ]

@@ -49,7 +49,7 @@ def add_key(*, user: User, name: str, public_key: str, actor: Actor, now: dt.dat
             "Give the key a name of 1 to 100 characters, such as the machine it is on.",
             fields={"name": ["1 to 100 characters."]},
         )
-    line = _canonical(public_key)
+    line = canonical(public_key)
     key = SshKey(
         user=user,
         name=name,
@@ -99,7 +99,7 @@ def note_used(*, key: SshKey) -> None:
         SshKey.objects.filter(pk=key.pk).update(last_used_at=now)
 
 
-def _canonical(text: str) -> str:
+def canonical(text: str) -> str:
     """Return the key as type and blob, without its comment. Raises UnusableKey."""
     refused = UnusableKey(
         "Paste one public key as ~/.ssh/id_ed25519.pub holds it: Ed25519, ECDSA, or RSA of at "

@@ -1,7 +1,6 @@
 """Between us and the emulator: a server of ours that fails as Slack and networks fail.
 
-It also keeps a journal of the calls, and answers for what the emulator can't hold (guests, Socket
-Mode's address).
+It also keeps a journal of the calls, and answers for what the emulator can't hold (guests).
 """
 
 from __future__ import annotations
@@ -36,7 +35,6 @@ class Faults:
         self.journal: list[Call] = []
         self.profiles: dict[str, dict[str, Any]] = {}
         self.headers: dict[str, str] = {}
-        self.answers: dict[str, dict[str, Any]] = {}
         self.down = False
         self._planned: list[tuple[str, str]] = []
         self._lock = threading.Lock()
@@ -84,7 +82,6 @@ class Faults:
             self.journal.clear()
             self.profiles.clear()
             self.headers.clear()
-            self.answers.clear()
             self._planned.clear()
             self.down = False
 
@@ -108,8 +105,7 @@ class Faults:
         if kind in {"429", "500", "html"}:
             self._fail(handler, kind)
             return
-        known = self.answers.get(method)
-        status, answer = (200, known) if known else self._forward(handler, raw)
+        status, answer = self._forward(handler, raw)
         call = Call(method, _read(handler, parts.query, raw), answer)
         self.journal.append(call)
         if kind == "drop":

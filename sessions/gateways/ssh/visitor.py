@@ -12,24 +12,26 @@ from typing import TYPE_CHECKING
 
 import asyncssh
 
+from jit.elevation.models import Grant
 from jit.kernel.errors import DomainError
 from sessions import queries
 from sessions.fingerprints import fingerprint_of
 from sessions.gateways.ssh import upstream
 from sessions.gateways.ssh.channel import Front
 from sessions.gateways.ssh.forwards import open_forward
-from sessions.operations import admission, keys, tokens
+from sessions.models import OneUseToken, SshKey
+from sessions.operations import admission, certificates, keys, tokens
 from sessions.operations.admission import Admission, Caller
 from sessions.states import Door, Proof
 
 if TYPE_CHECKING:
     from sessions.gateways.ssh.server import Gateway
-    from sessions.models import OneUseToken, SshKey
 
 log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 12
 """Keys and passwords tried on one connection; an agent may offer a handful."""
+_PROOFS = {SshKey: Proof.KEY, OneUseToken: Proof.TOKEN, Grant: Proof.CERTIFICATE}
 BANNER = (
     "This gateway records what is done through it.\n"
     "Come in with a key of your account page, or with a one-use password of your grant.\n"
@@ -42,7 +44,7 @@ class Visitor(asyncssh.SSHServer):
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         self.connection: asyncssh.SSHServerConnection
-        self._candidate: SshKey | OneUseToken | None = None
+        self._candidate: SshKey | OneUseToken | Grant | None = None
         self._attempts = 0
         self._wanted = ""
         self._host = ""
@@ -105,6 +107,20 @@ class Visitor(asyncssh.SSHServer):
         )
         return self._candidate is not None
 
+    async def validate_ca_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Trust the authority of the target of the grant that the log-in name names: asyncssh
+        then asks that the certificate is signed by it and bears that very name as principal.
+        """
+        self._candidate = None
+        if not self._may_try():
+            return False
+        self._candidate = await self.gateway.house.ask(
+            certificates.is_trusted,
+            external_name=username.partition("+")[0],
+            ca=key.export_public_key("openssh").decode(),
+        )
+        return self._candidate is not None
+
     def password_auth_supported(self) -> bool:
         return True
 
@@ -133,20 +149,23 @@ class Visitor(asyncssh.SSHServer):
         """Return who stands here. Raises LookupError where nobody was recognised."""
         if self._candidate is None:
             raise LookupError("nobody was recognised on this connection")
-        by_key = hasattr(self._candidate, "fingerprint")
+        proof = _PROOFS[type(self._candidate)]
         return Caller(
             user=self._candidate.user,
-            door=Door.SSH if by_key else Door(self._candidate.door),  # type: ignore[union-attr]
-            proof=Proof.KEY if by_key else Proof.TOKEN,
+            door=Door(getattr(self._candidate, "door", Door.SSH)),
+            proof=proof,
             source_address=self.source_address,
             client=str(self.connection.get_extra_info("client_version") or ""),
         )
 
     @property
     def wanted(self) -> str:
-        """Return which grant is meant: a one-use password is good for its own alone."""
-        grant_id = getattr(self._candidate, "grant_id", None)
-        return str(grant_id) if grant_id else self._wanted
+        """Return which grant is meant: passwords and certificates are good for one alone."""
+        if isinstance(self._candidate, OneUseToken):
+            return str(self._candidate.grant_id)
+        if isinstance(self._candidate, Grant):
+            return str(self._candidate.pk)
+        return self._wanted
 
     # --- What do they open ------------------------------------------------------------
 

@@ -18,12 +18,7 @@ class FileSystem:
     """Files of mode 0400 in folders of mode 0700, written whole or not at all."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self._root = root
-
-    @property
-    def root(self) -> Path:
-        folder: Path = self._root or settings.RECORDINGS_FOLDER
-        return folder
+        self.root = root or settings.RECORDINGS_FOLDER
 
     def put(self, name: str, data: bytes, *, keep_until: dt.datetime | None) -> None:  # noqa: ARG002 -- a file system promises nothing
         path = self._path(name)
