@@ -9,6 +9,7 @@ urlpatterns = [
     path("api/v1/", include("approvals.api")),
     path("api/v1/", include("sessions.api.urls")),
     path("", include("jit.ops.urls")),
+    path("", include("jit.catalog.urls")),
     path("", include("jit.oncall.urls")),
     path("", include("approvals.urls")),
     path("", include("sessions.urls")),

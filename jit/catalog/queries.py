@@ -115,6 +115,16 @@ def target_visible_to(user: User, slug: str) -> Target:
     return target
 
 
+def ssh_target(slug: str) -> Target | None:
+    """Return the target of SSH hosts of that name, retired or not: certificates may live on."""
+    return Target.objects.filter(slug=slug, kind="ssh").first()
+
+
+def roles_of_target(target: Target) -> QuerySet[Role]:
+    """Return the target's roles that can be asked for or may still be live, by name."""
+    return roles().filter(target=target)
+
+
 def targets_to_look_at() -> list[UUID]:
     """Return the targets whose health matters: enabled, or with something of ours on them."""
     wanted = Q(enabled=True) | (Q(grants__isnull=False) & ~Q(grants__state__in=OVER))
