@@ -162,20 +162,17 @@ class DemoHost:
             return Child(name=NAME, argv=argv, log=self.log, env=_bare(), cwd=Path("/"))
         argv = [sys.executable, "-m", "jit.ops.embedded.demo_host_standin"]
         argv += [str(self.folder), str(port), self.login, str(self.web_port)]
+        argv += [str(guest.uid), str(guest.gid)] if guest else []
         root = Path(__file__).resolve().parents[3]
-        return Child(name=NAME, argv=argv, log=self.log, env=_bare(), cwd=root, runner=guest)
+        return Child(name=NAME, argv=argv, log=self.log, env=_bare(), cwd=root)
 
     def _prepare(self, guest: ground.Account | None) -> None:
         """Make keys and certificates once, and the files that change at every start."""
         user_ca, host_ca = self._key("ssh-user-ca"), self._key("ssh-host-ca")
         if not all(it.exists() for it in (user_ca, host_ca, self.folder / "host-cert.pub")):
             _make_keys(self.folder, user_ca, host_ca)
-        if guest:
-            # The stand-in runs as the guest; sshd, run by root, keeps its key to itself.
-            (self.folder / "host").chmod(0o600 if self.is_real else 0o640)
-            os.chown(self.folder / "host", 0, 0 if self.is_real else guest.gid)
-            if self.is_real:
-                Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        if guest and self.is_real:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # For sshd's own separation.
         files = {
             "principals": f"{OBSERVER}\n{OPERATOR}\n{ROOT}\n",
             "banner": f"{NAME}, the demo host of an embedded installation on this machine only:\n"
