@@ -111,6 +111,19 @@ def abandoned(root: Path) -> Iterator[Spool]:
             yield Spool(folder, lock)
 
 
+def give_back(root: Path) -> list[uuid.UUID]:
+    """Put recordings that were set aside into a spool that nobody holds, for the next uploader
+    to find; return whose they are.
+    """
+    again = Spool.make(root)
+    aside = root / "set-aside"
+    found = [path for path in sorted(aside.glob(f"*{SUFFIX}")) if _is_uuid(path.stem)]
+    for path in found:
+        path.rename(again.folder / path.name)
+    again.leave()
+    return [uuid.UUID(path.stem) for path in found]
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     """Write all of `data`, or raise OSError: a disk that fills up writes a part without a word."""
     view = memoryview(data)
