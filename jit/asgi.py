@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+import django
 from channels.routing import ProtocolTypeRouter
 from channels.security.websocket import OriginValidator
-from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jit.settings")
-_http = get_asgi_application()
+django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402 -- Django must be set up first
 
 from jit.ops import start  # noqa: E402
 from jit.ops.checks import refuse_to_start_if_misconfigured  # noqa: E402
+from jit.ops.one_thread import OneThread  # noqa: E402
 from jit.routing import websockets  # noqa: E402
 
 # A server may import this inside its event loop, where Django lets nobody ask the database.
@@ -23,5 +24,5 @@ with ThreadPoolExecutor(1) as aside:
     aside.submit(refuse_to_start_if_misconfigured).result()
 start.warm_up()
 application = ProtocolTypeRouter(
-    {"http": _http, "websocket": OriginValidator(websockets, [settings.BASE_URL])}
+    {"http": OneThread(), "websocket": OriginValidator(websockets, [settings.BASE_URL])}
 )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import weakref
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import Callable
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.http.request import RawPostDataException
 from django.views.decorators.csrf import csrf_exempt
@@ -23,9 +21,8 @@ log = logging.getLogger(__name__)
 LARGEST = 256 * 1024
 COALESCE = 0.03
 """Seconds between an acknowledgement and the task that acts on it."""
-_hinting: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
-type Door = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]
+type Door = Callable[[HttpRequest], HttpResponse]
 
 
 def _door(name: str, read: Callable[[bytes], Any]) -> Door:
@@ -33,7 +30,7 @@ def _door(name: str, read: Callable[[bytes], Any]) -> Door:
 
     @csrf_exempt
     @require_POST
-    async def view(request: HttpRequest) -> HttpResponse:
+    def view(request: HttpRequest) -> HttpResponse:
         found = config.current()
         if found is None:
             return HttpResponse(status=404)
@@ -57,11 +54,11 @@ def _door(name: str, read: Callable[[bytes], Any]) -> Door:
             )
         except signature.BadSignature as refusal:
             log.warning("Slack's %s: %s", name, refusal)
-            await sync_to_async(setup.saw_signature)(good=False, now=now)
+            setup.saw_signature(good=False, now=now)
             return HttpResponse(status=401)
         digest = signature.fingerprint(body=body, timestamp=timestamp)
-        given = await sync_to_async(_work)(name, read(body), digest)
-        _hint_soon()
+        given = _work(name, read(body), digest)
+        _hinter.soon()
         return JsonResponse(given) if given else HttpResponse(status=200)
 
     view.__name__ = name
@@ -69,19 +66,31 @@ def _door(name: str, read: Callable[[bytes], Any]) -> Door:
     return view
 
 
-def _hint_soon() -> None:
-    """Have the queued payloads worked off, a moment after they were acknowledged: many clicks at
+class _Hinter:
+    """Has the queued payloads worked off, a moment after they were acknowledged: many clicks at
     once cost one message to the broker, and none of them waits for it.
     """
-    loop = asyncio.get_running_loop()
-    if loop not in _hinting:
-        _hinting.add(loop)
-        loop.call_later(COALESCE, _hint, loop)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._about_to = False
+
+    def soon(self) -> None:
+        with self._lock:
+            if self._about_to:
+                return
+            self._about_to = True
+        timer = threading.Timer(COALESCE, self._hint)
+        timer.daemon = True
+        timer.start()
+
+    def _hint(self) -> None:
+        with self._lock:
+            self._about_to = False
+        payloads.hint()
 
 
-def _hint(loop: asyncio.AbstractEventLoop) -> None:
-    _hinting.discard(loop)
-    loop.run_in_executor(None, payloads.hint)
+_hinter = _Hinter()
 
 
 def _work(name: str, payload: Any, digest: str) -> dict[str, Any]:
