@@ -46,10 +46,10 @@ def _listener(connection: BaseSocketModeClient, envelope: SocketModeRequest) -> 
     close_old_connections()
     try:
         payload = answer(envelope)
-        payloads.hint()
         connection.send_socket_mode_response(
             SocketModeResponse(envelope_id=envelope.envelope_id, payload=payload or None)
         )
+        payloads.hint()
     except Exception:  # unacknowledged, so Slack delivers it again
         log.exception("an envelope of Slack's could not be answered")
     finally:

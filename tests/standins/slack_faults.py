@@ -1,6 +1,7 @@
 """Between us and the emulator: a server of ours that fails as Slack and networks fail.
 
-It also keeps a journal of the calls, and answers for what the emulator can't hold (guests).
+It also keeps a journal of the calls, and answers for what the emulator can't hold (guests, Socket
+Mode's address).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Faults:
         self.journal: list[Call] = []
         self.profiles: dict[str, dict[str, Any]] = {}
         self.headers: dict[str, str] = {}
+        self.answers: dict[str, dict[str, Any]] = {}
         self.down = False
         self._planned: list[tuple[str, str]] = []
         self._lock = threading.Lock()
@@ -82,6 +84,7 @@ class Faults:
             self.journal.clear()
             self.profiles.clear()
             self.headers.clear()
+            self.answers.clear()
             self._planned.clear()
             self.down = False
 
@@ -105,7 +108,8 @@ class Faults:
         if kind in {"429", "500", "html"}:
             self._fail(handler, kind)
             return
-        status, answer = self._forward(handler, raw)
+        known = self.answers.get(method)
+        status, answer = (200, known) if known else self._forward(handler, raw)
         call = Call(method, _read(handler, parts.query, raw), answer)
         self.journal.append(call)
         if kind == "drop":
