@@ -251,6 +251,7 @@ _EVERY = {
     "jit.workflow.tell_ending_soon": 10,
     "sessions.bury_the_silent": 5,
     "sessions.recording.seal": 5,
+    "sessions.recording.index": 5,
     "sessions.recording.check_again": 3600,
     "sessions.recording.delete_what_is_due": 3600,
 }

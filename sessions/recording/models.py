@@ -26,7 +26,8 @@ class Recording(models.Model):
     `pieces`, `size` and `digest` (SHA-256 of the last piece, in hex) are its head: at most 2 s
     old while it is made, final with `final`. `preamble` is the stored form's, so that one lost
     with the first object costs no more than that. `problems` are those found when it was last
-    read, `standing` the word for them. `indexed_pieces` says how far its text is searchable.
+    read, `standing` the word for them. `indexed_pieces` says how far its text is searchable, and
+    `text_state` is what the indexing goes on with.
     """
 
     session = models.OneToOneField(
@@ -59,6 +60,9 @@ class Recording(models.Model):
 
     indexed_pieces = models.PositiveIntegerField(default=0)
     indexed_at = models.DateTimeField(null=True, blank=True)
+    text_lines = models.PositiveIntegerField(default=0)
+    text_commands = models.PositiveIntegerField(default=0)
+    text_state = models.JSONField(default=dict, blank=True)
     text_done = models.BooleanField(default=False)
     text_truncated = models.BooleanField(default=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from sessions.recording import checking, retention
+from sessions.recording.transcript import indexing
 
 
 @shared_task(name="sessions.recording.seal")
@@ -20,3 +21,8 @@ def check_again() -> None:
 @shared_task(name="sessions.recording.delete_what_is_due")
 def delete_what_is_due() -> None:
     retention.delete_what_is_due()
+
+
+@shared_task(name="sessions.recording.index")
+def index() -> None:
+    indexing.index_what_is_due()

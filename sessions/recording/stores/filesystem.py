@@ -18,7 +18,12 @@ class FileSystem:
     """Files of mode 0400 in folders of mode 0700, written whole or not at all."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = root or settings.RECORDINGS_FOLDER
+        self._root = root
+
+    @property
+    def root(self) -> Path:
+        folder: Path = self._root or settings.RECORDINGS_FOLDER
+        return folder
 
     def put(self, name: str, data: bytes, *, keep_until: dt.datetime | None) -> None:  # noqa: ARG002 -- a file system promises nothing
         path = self._path(name)

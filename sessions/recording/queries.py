@@ -1,0 +1,214 @@
+"""Reads of recordings and their text, for people who may see the sessions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import OperationalError, connection, transaction
+
+from jit.identity import permissions
+from jit.identity.models import User
+from jit.identity.permissions import Permission
+from jit.kernel.errors import InvalidInput
+from sessions import queries as sessions
+from sessions.models import AccessSession
+from sessions.recording import stored
+from sessions.recording.models import Command, Recording, TranscriptLine
+from sessions.recording.reading import Reading
+from sessions.recording.redaction import Redactor
+
+PAGE = 50
+_ENOUGH = 5_000
+"""So many hits are gathered before the newest are chosen; a text with more is walked instead."""
+_TIMEOUT_MS = 2_000
+_WORD = re.compile(r"\w{3}")
+
+
+class SearchTooShort(InvalidInput):
+    """There is nothing to look up in the index."""
+
+
+class SearchTooBroad(InvalidInput):
+    """The database could not answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Narrow a search; all may be left out. `kind`: output, command, statement, file."""
+
+    session_id: UUID | None = None
+    user: str = ""
+    role: str = ""
+    target: str = ""
+    kind: str = ""
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One line or command; `tier` is empty for output."""
+
+    session: AccessSession
+    at_ms: int
+    text: str
+    kind: str
+    tier: str = ""
+
+
+def recording_of(session: AccessSession) -> Recording | None:
+    return Recording.objects.filter(pk=session.pk).prefetch_related("holds").first()
+
+
+def reading(session: AccessSession, *, from_piece: int = 0) -> Reading | None:
+    """Return a reading of a session's recording from the store, or None if there is nothing to
+    read (not recorded, or deleted when its time was over). Raises StoreFailed as it goes.
+    """
+    row = Recording.objects.filter(pk=session.pk, deleted_at__isnull=True).first()
+    if row is None or not row.preamble:
+        return None
+    return stored.reading(row, from_piece=from_piece)
+
+
+def transcript(
+    session: AccessSession, *, after: int = -1, most: int = 1000
+) -> list[TranscriptLine]:
+    """Return lines of the transcript behind number `after`, redacted."""
+    rows = TranscriptLine.objects.filter(session=session, number__gt=after).order_by("number")[
+        :most
+    ]
+    redactor = Redactor.of_settings()
+    found = list(rows)
+    for row in found:
+        row.text = redactor.text(row.text)
+    return found
+
+
+def commands(session: AccessSession, *, after: int = -1, most: int = 1000) -> list[Command]:
+    """Return the session's commands behind number `after`, redacted."""
+    rows = Command.objects.filter(session=session, number__gt=after).order_by("number")[:most]
+    redactor = Redactor.of_settings()
+    found = list(rows)
+    for row in found:
+        row.text = redactor.text(row.text)
+        row.detail = _redacted(row.detail, redactor)
+    return found
+
+
+def search(viewer: User, q: str, filters: Filters | None = None, *, most: int = PAGE) -> list[Hit]:
+    """Return the newest hits of `q`, anywhere in a line and whatever its case, in sessions that
+    `viewer` may see.
+
+    What redaction hides can't be found. Raises SearchTooShort and SearchTooBroad.
+    """
+    wanted, given = q.strip(), filters or Filters()
+    if not _WORD.search(wanted):
+        raise SearchTooShort(
+            "Give at least three letters or digits in a row.", fields={"q": ["too short"]}
+        )
+    rows: list[tuple[Any, ...]] = []
+    try:
+        with transaction.atomic():
+            among = _among(viewer, given)
+            if among is None or among:
+                with connection.cursor() as cursor:
+                    cursor.execute(f"SET LOCAL statement_timeout = {_TIMEOUT_MS}")
+                if given.kind in {"", "output"}:
+                    rows += _lines(wanted, among, most)
+                if given.kind != "output":
+                    rows += _commands(wanted, among, given.kind, most)
+    except OperationalError as slow:
+        raise SearchTooBroad(
+            "That takes too long. Give a longer text, or name a session, a person or days."
+        ) from slow
+    rows.sort(key=lambda row: (row[0], row[1]), reverse=True)
+    return list(_hits(rows[:most], wanted))
+
+
+def _among(viewer: User, filters: Filters) -> list[UUID] | None:
+    """Return the sessions to search in; None for all."""
+    everything = permissions.has(viewer, Permission.SESSION_READ_ALL)
+    if everything and filters == Filters(kind=filters.kind):
+        return None
+    rows = sessions.filter_sessions(
+        sessions.sessions_visible_to(viewer), user=filters.user, role=filters.role,
+        target=filters.target, since=filters.since, until=filters.until,
+    )  # fmt: skip
+    if filters.session_id:
+        rows = rows.filter(pk=filters.session_id)
+    return list(rows.select_related(None).values_list("pk", flat=True)[:20_000])
+
+
+_INDEXED = """
+SELECT session_id, at_ms, text, {more} FROM {table}
+WHERE text ILIKE %(like)s AND (%(among)s::uuid[] IS NULL OR session_id = ANY(%(among)s)) {where}
+LIMIT %(enough)s
+"""
+_WALKED = """
+SELECT session_id, at_ms, text, {more} FROM {table}
+WHERE text ILIKE %(like)s AND (%(among)s::uuid[] IS NULL OR session_id = ANY(%(among)s)) {where}
+ORDER BY session_id DESC, number DESC LIMIT %(most)s
+"""
+
+
+def _lines(wanted: str, among: Sequence[UUID] | None, most: int) -> list[tuple[Any, ...]]:
+    return _looked_up("jit_sessions_transcriptline", "'output', ''", "", wanted, among, most)
+
+
+def _commands(
+    wanted: str, among: Sequence[UUID] | None, kind: str, most: int
+) -> list[tuple[Any, ...]]:
+    where = "AND kind = %(kind)s" if kind else ""
+    return _looked_up("jit_sessions_command", "kind, tier", where, wanted, among, most, kind=kind)
+
+
+def _looked_up(
+    table: str, more: str, where: str, wanted: str, among: Sequence[UUID] | None, most: int,
+    **given: Any,
+) -> list[tuple[Any, ...]]:  # fmt: skip
+    """Return the newest rows. A rare text is taken from the trigram index and sorted; of a
+    common one the newest are met soon when walking back in time. The planner can't tell which
+    it is from its statistics, so it is told each time what to do.
+    """
+    values = {
+        "like": f"%{_escaped(wanted)}%", "enough": _ENOUGH, "most": most,
+        "among": None if among is None else list(among), **given,
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
+        cursor.execute(_INDEXED.format(table=table, more=more, where=where), values)
+        found = cursor.fetchall()
+        if len(found) >= _ENOUGH:
+            cursor.execute("SET LOCAL enable_indexscan = on; SET LOCAL enable_bitmapscan = off")
+            cursor.execute(_WALKED.format(table=table, more=more, where=where), values)
+            found = cursor.fetchall()
+        cursor.execute("SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = on")
+        cursor.execute("SET LOCAL enable_bitmapscan = on")
+    found.sort(key=lambda row: (row[0], row[1]), reverse=True)
+    return list(found[:most])
+
+
+def _hits(rows: Sequence[tuple[Any, ...]], wanted: str) -> Iterator[Hit]:
+    redactor = Redactor.of_settings()
+    found = {row.pk: row for row in sessions.sessions().filter(pk__in={row[0] for row in rows})}
+    for session_id, at_ms, text, kind, tier in rows:
+        told = redactor.text(text)
+        if told != text and wanted.casefold() not in told.casefold():
+            continue
+        yield Hit(found[session_id], at_ms, told, kind, tier)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _redacted(detail: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+    return {
+        key: redactor.text(value) if isinstance(value, str) else value
+        for key, value in detail.items()
+    }

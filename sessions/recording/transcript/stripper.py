@@ -1,0 +1,146 @@
+"""Turns a recording's events into lines and commands, going on where it stopped before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sessions.recording.asciicast import Event
+from sessions.recording.screen import EMPTIED, SWITCH
+from sessions.recording.transcript import commands, grid
+from sessions.recording.transcript.line import UNFINISHED, clean
+
+LONGEST_LINE = 2_000
+"""Characters of one row; a longer line becomes several."""
+_LONGEST_PARTIAL = 64 * 1024
+_SCREENFUL = 16 * 1024
+_OSC = re.compile(r"\x1b\](133;[^\x07\x1b]*|633;[^\x07\x1b]*)(?:\x07|\x1b\\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    at_ms: int
+    text: str
+
+
+class Stripper:
+    """Remembers the unfinished line, the screen of a full-screen program, and the shell's marks."""
+
+    def __init__(self, state: Mapping[str, Any] | None = None) -> None:
+        given = state or {}
+        self._partial: str = given.get("partial", "")
+        self._at: int = given.get("at", 0)
+        self._carry: str = given.get("carry", "")
+        self._screen: str | None = given.get("screen")
+        self._last: str = given.get("last", "")
+        self._marks = commands.Marks(given.get("marks"))
+
+    def state(self) -> dict[str, Any]:
+        """Return what a later one needs to go on, as JSON."""
+        return {
+            "partial": _storable(self._partial),
+            "carry": _storable(self._carry),
+            "at": self._at,
+            "screen": None if self._screen is None else _storable(self._screen),
+            "last": self._last,
+            "marks": self._marks.state(),
+        }
+
+    def take(self, events: Iterable[Event]) -> Iterator[Line | commands.Found]:
+        """Yield lines and commands as they are complete."""
+        for event in events:
+            if event.code == "o":
+                yield from self._output(event.at // 1000, event.text)
+            elif event.code == "m":
+                found = commands.of_fact(event.at // 1000, event.fact())
+                if found:
+                    yield found
+
+    def end(self) -> Iterator[Line | commands.Found]:
+        """Yield what was not finished when the recording ended."""
+        yield from self._leave_screen(self._at)
+        yield from self._flush()
+
+    def _output(self, at: int, text: str) -> Iterator[Line | commands.Found]:
+        text, self._carry = self._carry + text, ""
+        if "\x1b" in text:
+            unfinished = UNFINISHED.search(text)
+            if unfinished:
+                text, self._carry = text[: unfinished.start()], unfinished.group()
+            last = 0
+            for switch in SWITCH.finditer(text):
+                yield from self._plain(at, text[last : switch.start()])
+                last = switch.end()
+                yield from self._switch(at, to_alternate=switch[1] == "h")
+            text = text[last:]
+        yield from self._plain(at, text)
+
+    def _switch(self, at: int, *, to_alternate: bool) -> Iterator[Line | commands.Found]:
+        if to_alternate:
+            yield from self._flush()
+            self._screen = self._screen or ""
+        else:
+            yield from self._leave_screen(at)
+
+    def _plain(self, at: int, text: str) -> Iterator[Line | commands.Found]:
+        """Take text in which the screen is not switched."""
+        if self._screen is not None:
+            self._draw(text)
+            return
+        first, *others = text.split("\n")
+        if not self._partial:
+            self._at = at
+        self._partial += first
+        for other in others:
+            yield from self._flush(ended=True)
+            self._at, self._partial = at, other
+        if len(self._partial) > _LONGEST_PARTIAL:
+            yield from self._flush()
+
+    def _draw(self, text: str) -> None:
+        screen = (self._screen or "") + text
+        emptied = max((found.start() for found in EMPTIED.finditer(screen)), default=0)
+        self._screen = screen[max(emptied, len(screen) - _SCREENFUL) :]
+
+    def _flush(self, *, ended: bool = False) -> Iterator[Line | commands.Found]:
+        partial, self._partial = self._partial, ""
+        yield from self._line(self._at, partial, ended=ended)
+
+    def _line(self, at: int, line: str, *, ended: bool) -> Iterator[Line | commands.Found]:
+        yield from self._marked(at, line)
+        if ended:
+            self._marks.text("\n")
+        text = clean(line) if line else ""
+        if not text or text == self._last:
+            return
+        self._last = text[:LONGEST_LINE]
+        for start in range(0, len(text), LONGEST_LINE):
+            yield Line(at, text[start : start + LONGEST_LINE])
+        if not self._marks.seen:
+            guess = commands.guessed(at, text)
+            if guess:
+                yield guess
+
+    def _marked(self, at: int, line: str) -> Iterator[commands.Found]:
+        last = 0
+        if "\x1b]" in line:
+            for mark in _OSC.finditer(line):
+                self._marks.text(line[last : mark.start()])
+                last = mark.end()
+                found = self._marks.mark(at, mark[1])
+                if found:
+                    yield found
+        self._marks.text(line[last:])
+
+    def _leave_screen(self, at: int) -> Iterator[Line]:
+        screen, self._screen = self._screen, None
+        for row in grid.last_screen(screen or ""):
+            for start in range(0, len(row), LONGEST_LINE):
+                yield Line(at, row[start : start + LONGEST_LINE])
+
+
+def _storable(text: str) -> str:
+    """JSON columns of PostgreSQL take every character but NUL."""
+    return text.replace("\0", "")

@@ -1,0 +1,136 @@
+"""Recordings become searchable bit by bit, once, up to a cap, and again from nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from sessions.models import AccessSession
+from sessions.recording import stored, uploading
+from sessions.recording.models import Command, Recording, Tier, TranscriptLine
+from sessions.recording.stores.filesystem import FileSystem
+from sessions.recording.transcript import indexing
+from tests.sessions import used
+from tests.sessions.recording import support
+from tests.sessions.recording.gateway import FakeGateway, recording
+
+pytestmark = pytest.mark.django_db
+
+
+def lines(session: AccessSession) -> list[str]:
+    rows = TranscriptLine.objects.filter(session=session).order_by("number")
+    return [row.text for row in rows]
+
+
+def indexed_again() -> int:
+    """Index at once what would be taken ten seconds later."""
+    Recording.objects.update(indexed_at=None)
+    return indexing.index_what_is_due()
+
+
+class TestIndex:
+    def test_of_a_sealed_recording_is_complete(self, gateway: FakeGateway) -> None:
+        session = gateway.session()
+        tape = gateway.tape(session)
+        tape.output(b"rita@w:~$ ls\r\n\x1b[1mfile\x1b[0m\r\nrita@w:~$ ")
+        tape.mark({"kind": "file", "path": "/etc/hosts", "direction": "get"})
+        asyncio.run(tape.close())
+        used.closed(session)
+        gateway.move()
+        assert indexing.index_what_is_due() == 1
+        assert lines(session) == ["rita@w:~$ ls", "file", "rita@w:~$"]
+        told = list(Command.objects.order_by("number").values_list("tier", "kind", "text"))
+        assert sorted(told) == [
+            (Tier.EXACT, "file", "/etc/hosts"),
+            (Tier.GUESSED, "command", "ls"),
+        ]
+        row = recording(session)
+        assert row.text_done
+        assert not row.text_truncated
+        assert indexed_again() == 0
+
+    def test_of_a_live_one_grows_and_doubles_nothing(
+        self, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(uploading, "OBJECT_SECONDS", 0)
+        session = gateway.session()
+        tape = gateway.tape(session)
+        seen = []
+        for part in (b"one\r\ntw", b"o\r\nthree\x1b[3", b"1m\r\nend"):
+            tape.output(part)
+            tape.flush()
+            support.until_written(tape)
+            gateway.move()
+            indexed_again()
+            seen.append(lines(session))
+        assert seen == [["one"], ["one", "two"], ["one", "two", "three"]]
+        asyncio.run(tape.close())
+        used.closed(session)
+        gateway.move()
+        assert indexed_again() == 1
+        assert lines(session) == ["one", "two", "three", "end"]
+
+    def test_stops_at_its_cap_and_says_so(
+        self, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexing, "MOST_LINES", 3)
+        session = gateway.record(b"".join(b"line %d\r\n" % n for n in range(10)))
+        gateway.move()
+        indexing.index_what_is_due()
+        assert lines(session) == ["line 0", "line 1", "line 2"]
+        assert recording(session).text_truncated
+
+    def test_can_be_made_anew(self, gateway: FakeGateway) -> None:
+        session = gateway.record(b"a\r\nb\r\n")
+        gateway.move()
+        indexing.index_what_is_due()
+        TranscriptLine.objects.update(text="changed")
+        indexing.rebuild(session.pk)
+        assert lines(session) == ["a", "b"]
+
+    def test_of_a_broken_recording_is_what_is_left(
+        self, gateway: FakeGateway, where: FileSystem
+    ) -> None:
+        session = gateway.session()
+        tape = gateway.tape(session)
+        for part in (b"one\r\n", b"two\r\n", b"three\r\n"):
+            tape.output(part)
+            tape.flush()
+            support.until_written(tape)
+        asyncio.run(tape.close())
+        used.closed(session)
+        gateway.move()
+        (name,) = stored.objects(session.pk, where=where)
+        path = where.root / name
+        data = bytearray(path.read_bytes())
+        second = data.find(b"\x9aPC1", data.find(b"\x9aPC1", data.find(b"\x9aPC1") + 4) + 4)
+        data[second - 1] ^= 1
+        path.unlink()
+        path.write_bytes(bytes(data))
+        indexing.index_what_is_due()
+        assert set(lines(session)) < {"one", "two", "three"}
+        assert lines(session)
+
+    def test_one_that_fails_keeps_no_other(
+        self,
+        gateway: FakeGateway,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        bad, good = gateway.record(b"bad\r\n"), gateway.record(b"good\r\n")
+        gateway.move()
+        real = indexing.index
+
+        def index(session_id: Any, **more: Any) -> bool:
+            if session_id == bad.pk:
+                raise ValueError("for the test")
+            return real(session_id, **more)
+
+        monkeypatch.setattr(indexing, "index", index)
+        with caplog.at_level(logging.ERROR):
+            assert indexing.index_what_is_due() == 1
+        assert lines(good) == ["good"]
+        assert "can't be made" in caplog.text
