@@ -70,7 +70,7 @@ class Decisions(Resource):
     def post(self, request: Request, request_id: UUID) -> Response:
         checked = parse(DecisionIn, request)
         user, now = person(request), clock.now()
-        elevation.request_visible_to(user, request_id)
+        queries.row_for_deciding(user, request_id)
         outcome = operations.decide(
             request_id=request_id,
             approver=user,

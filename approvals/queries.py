@@ -17,7 +17,11 @@ from jit.elevation import queries as elevation
 from jit.elevation.models import ElevationRequest
 from jit.elevation.states import RequestState
 from jit.identity.models import User
+from jit.notifications import queries as notifications
+from jit.notifications.kinds import Kind
 from jit.workflow.ports import ChainView, DecisionView, StepView
+
+ASKING = (Kind.ASKED, Kind.REMINDER, Kind.ESCALATED)
 
 
 def people_of(expressions: Sequence[str]) -> list[User]:
@@ -41,6 +45,20 @@ def people_to_ask(step: Step) -> list[User]:
     spoken = spoken_in(step)
     requester = step.chain.request.requester.person_id
     return [one.user for one in found if one.may_answer(set(step.resolved), requester, spoken)]
+
+
+def row_for_deciding(user: User, request_id: UUID) -> ElevationRequest:
+    """Return the request to somebody who sees it, or who was asked about it once: whoever lost
+    the group or the delegation meanwhile hears why their word does not count, not that there is
+    no such request. Raises UnknownRequest.
+    """
+    try:
+        return elevation.request_visible_to(user, request_id)
+    except elevation.UnknownRequest:
+        row = elevation.requests().filter(pk=request_id).first()
+        if row is None or not notifications.was_told(user, request_id, ASKING):
+            raise
+        return row
 
 
 def spoken_in(step: Step) -> set[UUID]:

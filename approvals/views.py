@@ -67,14 +67,18 @@ def decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
     """Approve, approve for less or deny; answers with the panel as it is now, and with the
     refusal in it where there is one.
     """
-    row = elevation.request_visible_to(_person(request), request_id)
+    row = queries.row_for_deciding(_person(request), request_id)
     form = DecisionForm(request.POST)
     refusal: DomainError | None = None
     try:
         _decide(request, row, form)
     except DomainError as caught:
         refusal = caught
-    row = elevation.request_visible_to(_person(request), request_id)
+    try:
+        row = elevation.request_visible_to(_person(request), request_id)
+    except elevation.UnknownRequest:
+        # Somebody who may not see it any more hears why, and nothing of the request.
+        raise refusal or elevation.UnknownRequest("You may not see this request.") from None
     return _panel(request, row, form=form, refusal=refusal)
 
 
@@ -133,7 +137,7 @@ def _context(
     mine = current is not None and user.username in current.candidates
     own = row.requester.person_id == user.person_id
     spoken = described is not None and any(
-        decision.approver == user.username
+        user.username in {decision.approver, decision.on_behalf_of}
         for step in described.steps
         for decision in step.decisions
     )

@@ -95,3 +95,10 @@ def database(url: str) -> dict[str, Any]:
             **query,
         },
     }
+
+
+def secrets(name: str) -> list[str]:
+    """Return the secret and, while it is being changed, the one before (`X_OLD`); only those
+    that are set.
+    """
+    return [found for found in (secret(name, ""), secret(f"{name}_OLD", "")) if found]

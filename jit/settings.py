@@ -159,14 +159,7 @@ ONCALL_SERVICES = env.listing("JIT_ONCALL_SERVICES")
 """What policies call the services, and where to ask for them: `name=system/service`, by commas."""
 ONCALL_TIMEOUT = env.integer("JIT_ONCALL_TIMEOUT", 5)
 """Seconds for all on-call look-ups of one decision; who has not answered then is not on call."""
-ONCALL_WEBHOOK_SECRETS = [
-    secret
-    for secret in (
-        env.secret("JIT_ONCALL_PAGERDUTY_WEBHOOK_SECRET", ""),
-        env.secret("JIT_ONCALL_PAGERDUTY_WEBHOOK_SECRET_OLD", ""),
-    )
-    if secret
-]
+ONCALL_WEBHOOK_SECRETS = env.secrets("JIT_ONCALL_PAGERDUTY_WEBHOOK_SECRET")
 ONCALL_CHANGED_TASKS = ["approvals.pager_changed"]
 """Tasks, by name, that hear of a service whose on-call may have changed (with its name)."""
 GROUP_CHANGED_TASKS = ["approvals.group_changed"]
@@ -176,14 +169,7 @@ POLICY_DIR = Path(env.text("JIT_POLICY_DIR", str(BASE_DIR / "policies")))
 # --- Slack: off unless a bot token is given (docs/howto/slack-operators.md) ---------------
 SLACK: dict[str, Any] = {
     "bot_token": env.secret("JIT_SLACK_BOT_TOKEN", ""),
-    "signing_secrets": [
-        secret
-        for secret in (
-            env.secret("JIT_SLACK_SIGNING_SECRET", ""),
-            env.secret("JIT_SLACK_SIGNING_SECRET_OLD", ""),
-        )
-        if secret
-    ],
+    "signing_secrets": env.secrets("JIT_SLACK_SIGNING_SECRET"),
     "app_token": env.secret("JIT_SLACK_APP_TOKEN", ""),
     "api_url": env.text("JIT_SLACK_API_URL", "https://slack.com/api/"),
     "channel": env.text("JIT_SLACK_CHANNEL", ""),

@@ -94,6 +94,17 @@ def told_of_step(request_id: UUID, position: int, told: Iterable[Kind]) -> set[U
     return {pk for pk in rows.values_list("recipient_id", flat=True) if pk is not None}
 
 
+def was_told(user: User, request_id: UUID, told: Iterable[Kind]) -> bool:
+    """Return whether this person was told one of these kinds about the request."""
+    return Notification.objects.filter(
+        subject_type="request",
+        subject_id=str(request_id),
+        channel=IN_APP,
+        recipient=user,
+        kind__in=list(told),
+    ).exists()
+
+
 def deliveries_of_request(request_id: UUID) -> QuerySet[Notification]:
     """Return every message about a request and its grant, oldest first."""
     return deliveries_of(Subject(type="request", id=str(request_id), label=""))

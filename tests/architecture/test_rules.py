@@ -149,3 +149,20 @@ class TestFiles:
             and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
         ]
         assert silent == []
+
+
+class TestEdgeCases:
+    def test_every_test_that_is_named_exists(self) -> None:
+        text = (ROOT / "docs/edge-cases.md").read_text(encoding="utf-8")
+        named_there = set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)::(\w+)`", text))
+        assert len(named_there) > 80
+        missing = [
+            "::".join(one)
+            for one in sorted(named_there)
+            if not re.search(
+                rf"^class {one[1]}\b.*?^    def {one[2]}\(",
+                (ROOT / one[0]).read_text(encoding="utf-8"),
+                re.MULTILINE | re.DOTALL,
+            )
+        ]
+        assert missing == []

@@ -64,3 +64,12 @@ class TestChoice:
         monkeypatch.setenv("A_CHOICE", "ssl")
         with pytest.raises(env.Misconfigured, match="one of starttls, tls"):
             env.choice("A_CHOICE", "starttls", "tls")
+
+
+class TestSecrets:
+    def test_are_the_current_one_and_the_one_before(self, monkeypatch) -> None:
+        assert env.secrets("JIT_X") == []
+        monkeypatch.setenv("JIT_X_OLD", "before")
+        assert env.secrets("JIT_X") == ["before"]
+        monkeypatch.setenv("JIT_X", "now")
+        assert env.secrets("JIT_X") == ["now", "before"]

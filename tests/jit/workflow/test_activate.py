@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 from django.conf import LazySettings
 
+from jit.catalog.models import Role
 from jit.connectors.base import ConnectorError, Refused, Unreachable
 from jit.elevation import provisioning
 from jit.elevation.models import Grant
@@ -109,6 +110,13 @@ class TestActivate:
         )
         grant = activated(scheduled)
         assert (grant.state, grant.end_reason) == ("WITHDRAWN", "policy")
+
+    def test_a_role_retired_meanwhile_gives_nothing(self, world: World, scheduled: Grant) -> None:
+        Role.objects.filter(pk=scheduled.role_id).update(enabled=False)
+        activate.activate(grant_id=scheduled.pk)
+        scheduled.refresh_from_db()
+        assert scheduled.state == "WITHDRAWN"
+        assert scheduled.external_name not in world.roles_on_target()
 
     def test_a_ticket_closed_meanwhile_ends_it(self, world: World, scheduled: Grant) -> None:
         ticket = ticket_queries.ticket_visible_to(world.user("rita"), world.tickets["sev2"])
