@@ -69,7 +69,7 @@ class Terminate(Resource):
     CLOSED.
     """
 
-    scopes = {"POST": Scope.DECIDE}
+    scopes = {"POST": Scope.AUDIT}
 
     @extend_schema(
         request=core.ReasonIn,

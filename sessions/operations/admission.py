@@ -131,7 +131,7 @@ def _open(
             kind=grant.target.kind,
             door=caller.door.value,
             proof=caller.proof.value,
-            login=str(grant.role.config.get("login", ""))[:100],
+            login=_login(grant)[:100],
             host=(host or _first_host(grant))[:200],
             client=caller.client[:200].replace("\0", ""),
             source_address=caller.source_address[:60],
@@ -169,6 +169,10 @@ def _open(
         ticket=grant.request.ticket_key,
         justification=grant.request.justification,
     )
+
+
+def _login(grant: Grant) -> str:
+    return str(grant.role.config.get("login") or grant.target.config.get("login") or "")
 
 
 def _first_host(grant: Grant) -> str:

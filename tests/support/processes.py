@@ -177,6 +177,9 @@ class Running:
     def is_running(self, name: str) -> bool:
         return bool(self._order(do="running", name=name)["running"])
 
+    def pid(self, name: str) -> int:
+        return int(self._order(do="pid", name=name)["pid"])
+
     def manage(self, *arguments: str, given: str = "") -> str:
         """Run a management command as the operator at the terminal would; return its output."""
         done = subprocess.run(

@@ -101,6 +101,9 @@ class Stage:
     def running(self, name: str) -> dict[str, Any]:
         return {"running": (self.programs.get(name) or self.servers[name]).running()}
 
+    def pid(self, name: str) -> dict[str, Any]:
+        return {"pid": (self.programs.get(name) or self.servers[name]).pid}
+
     def tear_down(self) -> None:
         for child in self.programs.values():
             child.ask_to_stop()
@@ -133,7 +136,7 @@ def main(settings: dict[str, Any]) -> None:
         Path(settings["data"]), lasting=settings["lasting"], extra=settings["environment"]
     )
     commands: dict[str, Callable[..., dict[str, Any]]] = {
-        name: getattr(stage, name) for name in ("kill", "stop", "start", "add", "running")
+        name: getattr(stage, name) for name in ("kill", "stop", "start", "add", "running", "pid")
     }
     try:
         _say(stage.set_up())
