@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 VERSION = 3
 _utf8 = codecs.getincrementaldecoder("utf-8")
 
@@ -52,8 +54,11 @@ def seconds(microseconds: int) -> str:
 
 def event_line(interval: int, code: str, text: str) -> bytes:
     """Return one event's line; `interval` is in microseconds."""
-    told = json.dumps(text, ensure_ascii=False)
-    return f'[{seconds(interval)},"{code}",{told}]\n'.encode("utf-8", "replace")
+    try:
+        told = orjson.dumps(text)
+    except TypeError:  # a lone surrogate in somebody's fact: it has no bytes
+        told = orjson.dumps(text.encode("utf-8", "replace").decode())
+    return b'[%b,"%b",%b]\n' % (seconds(interval).encode(), code.encode(), told)
 
 
 class Lines:
@@ -103,23 +108,14 @@ class NotALine(Exception):
 def parse_line(line: bytes | str) -> tuple[int, str, str]:
     """Return (interval in microseconds, code, text) of an event's line, or raise NotALine."""
     try:
-        interval, code, text = json.loads(line, parse_float=_microseconds, parse_int=_whole)
+        interval, code, text = orjson.loads(line)
     except (ValueError, TypeError) as malformed:
         raise NotALine(f"not an asciicast event: {malformed}") from malformed
-    if not (isinstance(interval, int) and isinstance(code, str) and isinstance(text, str)):
+    is_number = isinstance(interval, int | float) and not isinstance(interval, bool)
+    if not (is_number and isinstance(code, str) and isinstance(text, str)):
         raise NotALine("an asciicast event is [seconds, code, text]")
-    return interval, code, text
-
-
-def _whole(number: str) -> int:
-    return int(number) * 1_000_000
-
-
-def _microseconds(number: str) -> int:
-    whole, _, part = number.partition(".")
-    if part.isdigit() and whole.isdigit():
-        return int(whole) * 1_000_000 + int(part[:6].ljust(6, "0"))
-    return round(float(number) * 1_000_000)
+    # A double carries microseconds exactly for as long as any session lasts.
+    return round(interval * 1_000_000), code, text
 
 
 def events(lines: Iterable[bytes | str], *, start: int = 0) -> Iterator[Event]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import asyncssh
@@ -32,11 +34,7 @@ class Back(asyncssh.SSHClientSession[bytes]):
     # --- What the host says -----------------------------------------------------------
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
-        said = self._said
-        if said and said[-1][1] == datatype:
-            said[-1] = (said[-1][0] + data, datatype)
-        else:
-            said.append((data, datatype))
+        self._said.append((data, datatype))
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._pass_on)
@@ -44,8 +42,8 @@ class Back(asyncssh.SSHClientSession[bytes]):
     def _pass_on(self) -> None:
         self._scheduled = False
         said, self._said = self._said, []
-        for data, datatype in said:
-            self.front.from_host(data, datatype)
+        for datatype, parts in groupby(said, key=itemgetter(1)):
+            self.front.from_host(b"".join(part for part, _ in parts), datatype)
 
     def eof_received(self) -> bool:
         self._pass_on()
