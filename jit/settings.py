@@ -115,6 +115,8 @@ REQUEST_CHANGED_TASKS: list[str] = []
 """Tasks of the wings, by name, that hear of every change of a request (with its id)."""
 STATE_MACHINES = ["approvals.states.CHAIN", "approvals.states.STEP", "sessions.states.SESSION"]
 """The wings' tables of moves, for the documentation and the checks."""
+METRICS = ["sessions.metrics.families"]
+"""The wings' part of `/metrics`: functions that yield Prometheus's metric families."""
 CONNECTORS = {
     "postgresql": "jit.connectors.postgresql.PostgreSQL",
     "ssh": "jit.connectors.ssh.SSH",

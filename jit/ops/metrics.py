@@ -6,7 +6,9 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 
+from django.conf import settings
 from django.db import Error as DatabaseFailure
+from django.utils.module_loading import import_string
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -150,6 +152,7 @@ class Installation(Collector):
     def _of_the_database(self) -> Iterator[Family]:
         try:
             seen, skew = figures.take(), health.skew_seconds()
+            wings = [family for path in settings.METRICS for family in import_string(path)()]
         except DatabaseFailure as failure:
             log.warning("no figures: the database does not answer (%s)", type(failure).__name__)
             yield _gauge("database_up", "1 if the database answers in time", 0)
@@ -160,6 +163,7 @@ class Installation(Collector):
         yield from _of_the_work(seen)
         yield from _of_the_log(seen)
         yield from _of_the_targets(seen)
+        yield from wings
 
 
 REGISTRY = CollectorRegistry(auto_describe=False)

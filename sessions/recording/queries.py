@@ -23,10 +23,15 @@ from sessions.recording.reading import Reading
 from sessions.recording.redaction import Redactor
 
 PAGE = 50
-_ENOUGH = 5_000
-"""So many hits are gathered before the newest are chosen; a text with more is walked instead."""
+_WALK = 20_000
+"""So many of the newest lines are looked at one by one before the index is asked."""
+_FARTHEST = 80_000
+"""So many, if what was met in the first of them lets enough be hoped for."""
+_SHORT = 16
+_TRIGRAM = 3
 _TIMEOUT_MS = 2_000
 _WORD = re.compile(r"\w{3}")
+_WORDS = re.compile(r"\w+")
 
 
 class SearchTooShort(InvalidInput):
@@ -144,14 +149,23 @@ def _among(viewer: User, filters: Filters) -> list[UUID] | None:
     return list(rows.select_related(None).values_list("pk", flat=True)[:20_000])
 
 
+_WALKED = """
+SELECT session_id, at_ms, text, {more} FROM (
+    SELECT * FROM {table} ORDER BY session_id DESC, number DESC LIMIT %(walk)s
+) AS newest WHERE text ILIKE %(like)s {where} LIMIT %(most)s
+"""
+_WALKED_AMONG = """
+SELECT session_id, at_ms, text, {more} FROM (
+    SELECT line.* FROM unnest(%(among)s::uuid[]) AS one
+    CROSS JOIN LATERAL (
+        SELECT * FROM {table} WHERE session_id = one ORDER BY number DESC
+    ) AS line LIMIT %(walk)s
+) AS newest WHERE text ILIKE %(like)s {where} LIMIT %(most)s
+"""
 _INDEXED = """
 SELECT session_id, at_ms, text, {more} FROM {table}
-WHERE text ILIKE %(like)s AND (%(among)s::uuid[] IS NULL OR session_id = ANY(%(among)s)) {where}
-LIMIT %(enough)s
-"""
-_WALKED = """
-SELECT session_id, at_ms, text, {more} FROM {table}
-WHERE text ILIKE %(like)s AND (%(among)s::uuid[] IS NULL OR session_id = ANY(%(among)s)) {where}
+WHERE text ILIKE %(rare)s AND (text || '') ILIKE %(like)s
+    AND (%(among)s::uuid[] IS NULL OR session_id = ANY(%(among)s)) {where}
 ORDER BY session_id DESC, number DESC LIMIT %(most)s
 """
 
@@ -171,26 +185,45 @@ def _looked_up(
     table: str, more: str, where: str, wanted: str, among: Sequence[UUID] | None, most: int,
     **given: Any,
 ) -> list[tuple[Any, ...]]:  # fmt: skip
-    """Return the newest rows. A rare text is taken from the trigram index and sorted; of a
-    common one the newest are met soon when walking back in time. The planner can't tell which
-    it is from its statistics, so it is told each time what to do.
+    """Return the newest rows. A common text is met soon when walking back in time, where the
+    index would gather it from everywhere first; only what is not is looked up in the index. The
+    planner can't tell which it is from its statistics, so it is told each time what to do.
     """
     values = {
-        "like": f"%{_escaped(wanted)}%", "enough": _ENOUGH, "most": most,
-        "among": None if among is None else list(among), **given,
+        "like": f"%{_escaped(wanted)}%", "rare": f"%{_escaped(_rarest(wanted))}%", "most": most,
+        "among": None if among is None else sorted(among, reverse=True), "walk": _WALK, **given,
     }  # fmt: skip
+    walked = _WALKED if among is None else _WALKED_AMONG
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
-        cursor.execute(_INDEXED.format(table=table, more=more, where=where), values)
-        found = cursor.fetchall()
-        if len(found) >= _ENOUGH:
-            cursor.execute("SET LOCAL enable_indexscan = on; SET LOCAL enable_bitmapscan = off")
-            cursor.execute(_WALKED.format(table=table, more=more, where=where), values)
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute(walked.format(table=table, more=more, where=where), values)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        further = _WALK * most * 4 // (3 * len(found)) if found else _FARTHEST + 1
+        if len(found) < most and further <= _FARTHEST:
+            values["walk"] = further
+            cursor.execute(walked.format(table=table, more=more, where=where), values)
             found = cursor.fetchall()
-        cursor.execute("SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = on")
-        cursor.execute("SET LOCAL enable_bitmapscan = on")
-    found.sort(key=lambda row: (row[0], row[1]), reverse=True)
-    return list(found[:most])
+        if len(found) < most:
+            cursor.execute("SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = on")
+            cursor.execute(_INDEXED.format(table=table, more=more, where=where), values)
+            found = cursor.fetchall()
+        cursor.execute("SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on")
+        cursor.execute("SET LOCAL enable_indexscan = on")
+    return found
+
+
+def _rarest(wanted: str) -> str:
+    """Return the part to ask the index for: each further common part makes it slower. A word
+    with a digit in it is likely the rarest, else the longest word with its neighbour is.
+    """
+    if len(wanted) <= _SHORT:
+        return wanted
+    words = [found for found in _WORDS.finditer(wanted) if len(found.group()) > _TRIGRAM]
+    digits = [found for found in words if any(map(str.isdigit, found.group()))]
+    if not words:
+        return wanted
+    best = max(digits or words, key=lambda found: len(found.group()))
+    return best.group() if digits else wanted[best.start() : best.end() + _SHORT // 2]
 
 
 def _hits(rows: Sequence[tuple[Any, ...]], wanted: str) -> Iterator[Hit]:

@@ -70,16 +70,28 @@ class TestSearch:
         assert count(session_id=session.pk) == 2
         assert count(until=session.opened_at) == 0
 
-    def test_a_common_text_gives_the_newest(
-        self, session: Any, world: Any, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("walk", [0, 10, 1000])
+    def test_gives_the_newest(
+        self, session: Any, world: Any, monkeypatch: pytest.MonkeyPatch, walk: int
     ) -> None:
-        monkeypatch.setattr(queries, "_ENOUGH", 5)
+        monkeypatch.setattr(queries, "_WALK", walk)
         for number in range(3, 40):
             TranscriptLine.objects.create(
                 session=session, number=number, at_ms=number, text=f"common {number}"
             )
         found = queries.search(world.user("udo"), "common", most=10)
         assert [hit.at_ms for hit in found] == list(range(39, 29, -1))
+        given = Filters(session_id=session.pk)
+        found = queries.search(world.user("udo"), "common", given, most=10)
+        assert [hit.at_ms for hit in found] == list(range(39, 29, -1))
+
+    @pytest.mark.parametrize(
+        "text", ["a rather long text without any", "with a word 7f3a9c2e in it", "§§§ §§§ §§ abc"]
+    )
+    def test_finds_a_long_text_as_a_whole(self, session: Any, world: Any, text: str) -> None:
+        for number, line in enumerate([f"<{text}>", text[:-1], text[1:]], start=10):
+            TranscriptLine.objects.create(session=session, number=number, at_ms=number, text=line)
+        assert [hit.at_ms for hit in queries.search(world.user("udo"), text)] == [10]
 
     def test_too_little_is_refused_with_what_to_do(self, session: Any, world: Any) -> None:
         with pytest.raises(queries.SearchTooShort, match="three letters"):
@@ -89,7 +101,7 @@ class TestSearch:
         self, session: Any, world: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(
-            queries, "_INDEXED", "SELECT pg_sleep(5), 1, '', '', '' -- {more}{table}{where}"
+            queries, "_WALKED", "SELECT pg_sleep(5), 1, '', '', '' -- {more}{table}{where}"
         )
         monkeypatch.setattr(queries, "_TIMEOUT_MS", 100)
         with pytest.raises(queries.SearchTooBroad, match="longer text"):

@@ -1,0 +1,50 @@
+"""What Prometheus hears of sessions and recordings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from jit.kernel import clock
+from jit.ops import metrics
+from sessions.recording.models import Recording
+from tests.sessions import used
+
+pytestmark = pytest.mark.django_db
+
+
+def samples() -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(metrics.text().decode())
+        for sample in family.samples
+    }
+
+
+class TestFamilies:
+    def test_of_quiet_gateways(self, world: Any) -> None:
+        seen = samples()
+        assert seen["jit_sessions", "LIVE"] == 0
+        assert seen["jit_recordings_in_trouble", "broken"] == 0
+        assert seen["jit_oldest_recording_not_stored_seconds",] == 0
+
+    def test_of_trouble(self, world: Any) -> None:
+        grant = world.grant()
+        used.opened(grant)
+        for how in ({"standing": "broken"}, {"set_aside": "refused"}, {"failed": "disk full"}):
+            made = used.closed(used.opened(grant))
+            Recording.objects.create(
+                session=made, began_at=clock.now(), preamble=b"", digest="", head_at=clock.now(),
+                **{"standing": "incomplete", **how},
+            )  # fmt: skip
+        seen = samples()
+        assert seen["jit_sessions", "LIVE"] == 1
+        assert seen["jit_sessions", "CLOSED"] == 3
+        assert seen["jit_recordings_in_trouble", "broken"] == 1
+        assert seen["jit_recordings_in_trouble", "set-aside"] == 1
+        assert seen["jit_recordings_in_trouble", "incomplete"] == 2
+        assert seen["jit_recordings_failed",] == 1
+        assert seen["jit_recordings_not_stored",] == 3
+        assert seen["jit_oldest_recording_not_stored_seconds",] > 0
