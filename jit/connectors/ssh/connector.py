@@ -26,7 +26,7 @@ from jit.connectors.ssh import ending, health, keys, scripts
 from jit.connectors.ssh.authority import Authority
 from jit.connectors.ssh.config import EXTERNAL_NAME, Host, SSHConfig, SSHRole
 from jit.connectors.ssh.ledger import CANARY, Book, Ledger
-from jit.connectors.ssh.wire import Answer, Door, Wires
+from jit.connectors.ssh.wire import Answer, Door, Question, Wires
 from jit.kernel import clock
 
 LARGEST_SKEW = health.LARGEST_SKEW
@@ -145,9 +145,9 @@ class SSH(Connector):
         login, principal = self.config.observer.login, self.config.observer.principal
         if known and known.login:
             login, principal = known.login, known.principals[0]
-        doors = [Door(host, login, principal) for host in self.config.hosts]
         script = scripts.end([spec.external_name], self.config.tag)
-        answers = _all(self._wires().ask("cut", doors, script=script))
+        questions = [Question(Door(host, login, principal), script) for host in self.config.hosts]
+        answers = _all(self._wires().ask("cut", questions))
         return sum(each.said.ended.get(spec.external_name, (0, 0))[0] for each in answers)
 
     def health(self) -> Health:
@@ -180,24 +180,25 @@ class SSH(Connector):
         """See that every host knows the role, keeps our list, and has the right time; all of
         them, since a grant is for all and must end on all.
         """
-        doors = [Door(host, login, principal) for host in self.config.hosts]
-        answers = _all(
-            wires.ask("ask the hosts", doors, script=scripts.clock_only(), must_refuse=[CANARY])
-        )
-        for door, answer in zip(doors, answers, strict=True):
+        questions = [
+            Question(Door(host, login, principal), scripts.clock_only(), (CANARY,))
+            for host in self.config.hosts
+        ]
+        answers = _all(wires.ask("ask the hosts", questions))
+        for host, answer in zip(self.config.hosts, answers, strict=True):
             if answer.accepted == CANARY:
                 raise Unreachable(
-                    f"{door.host.name} does not keep the list of revoked certificates, so nothing "
+                    f"{host.name} does not keep the list of revoked certificates, so nothing "
                     "given there could be taken back: see that RevokedKeys names it"
                 )
             if answer.skew is None:
                 continue
             if abs(answer.skew) > LARGEST_SKEW:
                 raise Unreachable(
-                    f"the clock of {door.host.name} is {answer.skew:+.1f} s off ours: set it right"
+                    f"the clock of {host.name} is {answer.skew:+.1f} s off ours: set it right"
                 )
             if spec.ends_at.timestamp() <= clock.now().timestamp() + answer.skew:
-                raise Refused(f"the end has passed by the clock of {door.host.name}")
+                raise Refused(f"the end has passed by the clock of {host.name}")
 
     def _open(self, book: Book) -> dict[str, _Open]:
         """Return what the hosts say is open under our mark, looked for as the observer and as
@@ -212,7 +213,8 @@ class SSH(Connector):
             for host in self.config.hosts
             for login, principal in sorted(accounts.items())
         ]
-        answers = self._wires().ask("look", doors, script=scripts.look(self.config.tag))
+        script = scripts.look(self.config.tag)
+        answers = self._wires().ask("look", [Question(door, script) for door in doors])
         found: dict[str, _Open] = {}
         for door, answer in zip(doors, answers, strict=True):
             if isinstance(answer, ConnectorError):

@@ -18,13 +18,16 @@ from jit.connectors.base import (
 from jit.connectors.ssh import scripts
 from jit.connectors.ssh.config import EXTERNAL_NAME, SSHConfig, SSHRole
 from jit.connectors.ssh.ledger import Book, Ledger
-from jit.connectors.ssh.wire import PROBE, Answer, Door, Wires
+from jit.connectors.ssh.wire import PROBE, Answer, Door, Question, ShutOut, Wires
 from jit.kernel import clock
 
 REFUSALS = 3
 """Certificates that must be refused within one connection: a host hardened to MaxAuthTries 4
 takes the one after them still.
 """
+
+CHUNKS_AT_ONCE = 8
+"""Connections to each host in one call: together they answer well within its timeout."""
 
 
 class StillOpen(Unreachable):
@@ -84,9 +87,13 @@ class Endings:
         for ending in todo:
             ending.login, ending.principal = self._account(ending, book)
             by_account[ending.login, ending.principal].append(ending)
-        for (login, principal), endings in by_account.items():
-            for chunk in _chunks(endings):
-                self._prove(chunk, login, principal)
+        chunks = [
+            (chunk, login, principal)
+            for (login, principal), endings in by_account.items()
+            for chunk in _chunks(endings)
+        ]
+        for start in range(0, len(chunks), CHUNKS_AT_ONCE):
+            self._prove(chunks[start : start + CHUNKS_AT_ONCE])
         proven = [ending for ending in todo if self._judge(ending, book)]
         if proven:
             self._ledger.proven([ending.name for ending in proven])
@@ -106,24 +113,34 @@ class Endings:
             return known.login, known.principals[0]
         return self._config.observer.login, self._config.observer.principal
 
-    def _prove(self, chunk: Sequence[Ending], login: str, principal: str) -> None:
+    def _prove(self, chunks: Sequence[tuple[Sequence[Ending], str, str]]) -> None:
         """Offer each host certificates under the ended names, and then one that it must take,
-        which ends what is still open and counts what is left.
+        which ends what is still open and counts what is left. A host that was found away is not
+        asked again.
         """
-        names = [ending.name for ending in chunk]
-        doors = [Door(host, login, principal) for host in self._config.hosts]
-        asked = [door for door in doors if door.host.name not in self._away]
-        answers = self._wires.ask(
-            "see it refused", asked, script=scripts.end(names, self._config.tag), must_refuse=names
-        )
-        for door, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, ConnectorError):
+        asked = [
+            (chunk, Door(host, login, principal))
+            for chunk, login, principal in chunks
+            for host in self._config.hosts
+            if host.name not in self._away
+        ]
+        questions = []
+        for chunk, door in asked:
+            names = tuple(ending.name for ending in chunk)
+            questions.append(Question(door, scripts.end(names, self._config.tag), names))
+        answers = self._wires.ask("see it refused", questions) if questions else []
+        for (chunk, door), answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Unreachable) and not isinstance(answer, ShutOut):
                 self._away[door.host.name] = answer
-                continue
             for ending in chunk:
-                self._note(ending, door.host.name, answer)
-        for ending in chunk:
-            ending.failures += self._away.values()
+                if isinstance(answer, ConnectorError):
+                    ending.failures.append(answer)
+                else:
+                    self._note(ending, door.host.name, answer)
+        for chunk, _login, _principal in chunks:
+            for ending in chunk:
+                unasked = [self._away[n] for n in self._away if n not in ending.hosts]
+                ending.failures += [each for each in unasked if each not in ending.failures]
 
     def _note(self, ending: Ending, host: str, answer: Answer) -> None:
         if ending.name not in answer.refused:
@@ -167,6 +184,9 @@ class Endings:
             "connections_cut": sum(host["connections_cut"] for host in hosts),
             "processes_ended": sum(host["processes_ended"] for host in hosts),
         }
+        unasked = [h.name for h in self._config.hosts if h.name not in ending.hosts]
+        if unasked and not ending.failures:
+            ending.failures.append(Unreachable(f"{', '.join(unasked)} was not asked"))
         if ending.failures:
             first = ending.failures[0]
             said = "; ".join(dict.fromkeys(str(failure) for failure in ending.failures))

@@ -8,7 +8,7 @@ from jit.connectors.base import Check, ConnectorError, Health
 from jit.connectors.ssh import scripts
 from jit.connectors.ssh.config import SSHConfig
 from jit.connectors.ssh.ledger import CANARY, Book, Ledger, canary_of
-from jit.connectors.ssh.wire import Answer, Door, Wires
+from jit.connectors.ssh.wire import Answer, Door, Question, Wires
 from jit.kernel import clock
 
 LARGEST_SKEW = 2.0
@@ -34,11 +34,12 @@ def examine(config: SSHConfig, ledger: Ledger, wires: Wires) -> Health:
         Check("authority", ok=True, detail=f"signs as {wires.authority.fingerprint}"),
         Check("list", ok=True, detail=f"version {book.version}, {len(book.refused[0])} names"),
     ]
-    must_refuse = [CANARY, *([canary_of(book.version)] if _is_due(config, book) else [])]
+    must_refuse = (CANARY, *([canary_of(book.version)] if _is_due(config, book) else []))
     doors = [Door(host, config.observer.login, config.observer.principal) for host in config.hosts]
     try:
         answers = wires.ask(
-            "ask the hosts", doors, script=scripts.clock_only(), must_refuse=must_refuse
+            "ask the hosts",
+            [Question(door, scripts.clock_only(), must_refuse) for door in doors],
         )
     except ConnectorError as failure:
         answers = [failure for _ in doors]

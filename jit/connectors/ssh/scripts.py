@@ -40,20 +40,19 @@ found | awk '{ n[$1]++; if ($3 != "-" && !s[$1 $3]++) c[$1]++ }
   END { for (name in n) print "open", name, c[name] + 0, n[name] }'
 """
 _END = r"""
+all=$(found)
 for wanted in @NAMES@; do
-  cut=0; ended=0; round=0
-  while :; do
-    lines=$(found | grep "^$wanted ") || break
-    if [ "$round" = 0 ]; then
-      cut=$(echo "$lines" | awk '$3 != "-" && !s[$3]++ { c++ } END { print c + 0 }')
-      ended=$(echo "$lines" | wc -l)
-    fi
+  lines=$(echo "$all" | grep "^$wanted ") || { echo "ended $wanted 0 0"; continue; }
+  cut=$(echo "$lines" | awk '$3 != "-" && !s[$3]++ { c++ } END { print c + 0 }')
+  ended=$(echo "$lines" | wc -l)
+  round=0
+  while [ "$round" -lt 20 ]; do
     echo "$lines" | while read -r _ pid parent; do
       kill -KILL "$pid" 2>/dev/null
       [ "$parent" = - ] || kill -KILL "$parent" 2>/dev/null
     done
+    lines=$(found | grep "^$wanted ") || break
     round=$((round + 1))
-    [ "$round" -lt 20 ] || break
     sleep 0.05 2>/dev/null || sleep 1
   done
   echo "ended $wanted $cut $((ended))"

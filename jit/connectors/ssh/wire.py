@@ -43,6 +43,17 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked at a door: certificates with the key ids `must_refuse` are offered first,
+    then one that must be taken, which runs `script`. Where one of the former opens, nothing is.
+    """
+
+    door: Door
+    script: str
+    must_refuse: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """How a host answered. `refused` are the key ids it would not take; `accepted` the one that
     it took, whose forced command answered `said`. `skew` is its clock minus ours in seconds.
@@ -77,34 +88,30 @@ class Wires:
     authority: Authority
     context: Context
 
-    def ask(
-        self, step: str, doors: Sequence[Door], *, script: str, must_refuse: Sequence[str] = ()
-    ) -> list[Answer | ConnectorError]:
-        """Return each door's answer to `script`, in order, all asked at once in one call.
-
-        First certificates with the key ids `must_refuse` are offered, then one that must be
-        taken: where one of the former opens, nothing is run. Raises Unreachable when the call
-        itself runs out of time.
+    def ask(self, step: str, questions: Sequence[Question]) -> list[Answer | ConnectorError]:
+        """Return the answers, in order, all asked at once in one call. Raises Unreachable when
+        the call itself runs out of time.
         """
 
         async def all_of_them() -> list[Answer | ConnectorError]:
             few = asyncio.Semaphore(AT_ONCE)
 
-            async def one(door: Door) -> Answer | ConnectorError:
+            async def one(question: Question) -> Answer | ConnectorError:
                 async with few:
                     try:
-                        return await self._ask(door, script, must_refuse)
+                        return await self._ask(question)
                     except ConnectorError as failure:
                         return failure
 
-            return list(await asyncio.gather(*(one(door) for door in doors)))
+            return list(await asyncio.gather(*(one(question) for question in questions)))
 
         return _in_a_loop(self.context, step, all_of_them())
 
-    async def _ask(self, door: Door, script: str, must_refuse: Sequence[str]) -> Answer:
+    async def _ask(self, question: Question) -> Answer:
+        door = question.door
         offers = [
-            *((name, self._certified(door, name, "true")) for name in must_refuse),
-            (PROBE, self._certified(door, PROBE, script)),
+            *((name, self._certified(door, name, "true")) for name in question.must_refuse),
+            (PROBE, self._certified(door, PROBE, question.script)),
         ]
         client = _Offering(offers)
         host = door.host
