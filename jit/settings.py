@@ -314,6 +314,18 @@ SSH_GATEWAY_KEYS = env.listing("JIT_SSH_GATEWAY_KEYS")
 """The files of the SSH gateway's private host keys."""
 SSH_GATEWAY_PUBLIC_KEYS = env.listing("JIT_SSH_GATEWAY_PUBLIC_KEYS")
 """The same keys' public lines, for web processes that can't read those files."""
+POSTGRESQL_GATEWAY: dict[str, Any] = {
+    "certificate": env.text("JIT_POSTGRESQL_GATEWAY_CERTIFICATE", ""),
+    "key": env.text("JIT_POSTGRESQL_GATEWAY_KEY", ""),
+    "authority": env.text("JIT_POSTGRESQL_GATEWAY_AUTHORITY", ""),
+    "client_authority": env.text("JIT_POSTGRESQL_GATEWAY_CLIENT_AUTHORITY", ""),
+    "plaintext_on_loopback": env.flag("JIT_POSTGRESQL_GATEWAY_PLAINTEXT"),
+    "sessions": env.integer("JIT_POSTGRESQL_GATEWAY_SESSIONS", 500),
+}
+"""Its certificate and key (PEM files; embedded, it makes its own), the authority that people's
+clients check it with (a file of theirs, or empty: the system's), that of client certificates,
+whether this machine's own clients may come without TLS, and how many sessions there may be.
+"""
 ONE_USE_TOKEN_LIFE = env.integer("JIT_ONE_USE_TOKEN_LIFE", 300)
 """Seconds within which a one-use password must be used."""
 SESSION_CUT_WAIT = 1.5

@@ -17,7 +17,10 @@ class Offer(Protocol):
     def __call__(self, *, grant: Grant, address: str, now: dt.datetime) -> dict[str, str]: ...
 
 
-OFFERS = {"ssh": "sessions.gateways.ssh.offer.offer"}
+OFFERS = {
+    "postgresql": "sessions.gateways.postgresql.offer.offer",
+    "ssh": "sessions.gateways.ssh.offer.offer",
+}
 
 
 def offer(*, grant: Grant, now: dt.datetime) -> dict[str, str] | None:

@@ -59,10 +59,17 @@ class TestWriter:
         ended = jit.wait(grant_id, "ENDED", seconds=60)
         assert ended["end_reason"] == "expired"
         assert is_cut(connection)
-        with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+        with pytest.raises(psycopg.OperationalError, match="Nothing opens"):
             jit.log_in(credential)
+        sessions = jit.rows(
+            "SELECT state, closed_because FROM jit_sessions_accesssession WHERE grant_id = %s",
+            grant_id,
+        )
+        assert [(state in {"CLOSED", "SEALED"}, why) for state, why in sessions] == [
+            (True, "expired")
+        ]
         assert ended["revocation_verified_at"] >= ended["ends_at"]
-        assert ended["evidence"]["connections_cut"] == 1
+        assert ended["evidence"]["connections_found"] == 0
         assert ended["evidence"]["roles_found"] == 0
         assert not {name for name in jit.roles() if name == credential["user"]}
         assert jit.rita.post(f"grants/{grant_id}/credential/").status_code == 409

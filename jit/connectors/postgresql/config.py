@@ -84,11 +84,16 @@ class PostgreSQLRole(Config):
     databases: tuple[Name, ...] = ()
 
 
-def psql_line(*, host: str, port: int, database: str, user: str, ssl: str, options: str) -> str:
+def psql_line(
+    *, host: str, port: int, database: str, user: str, ssl: str, options: str, authority: str = ""
+) -> str:
     """Return the command that connects; psql asks for the password, so that it comes to stand
-    neither in the shell's history nor in the process list.
+    neither in the shell's history nor in the process list. `authority` is the file (or
+    `system`) of the certificates that the server's own is checked with.
     """
     parts = {"host": host, "port": str(port), "dbname": database, "user": user, "sslmode": ssl}
+    if authority:
+        parts["sslrootcert"] = authority
     if options:
         parts["options"] = options
     quoted = (f"{key}={_conninfo(value)}" for key, value in parts.items())

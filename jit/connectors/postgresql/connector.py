@@ -147,6 +147,11 @@ class PostgreSQL(Connector):
             rows = wire.ask("look", look.many_roles([spec.external_name]))
             return sum(batch.end_connections(wire, {row["oid"] for row in rows}).values())
 
+    def end_backend(self, external_name: str, pid: int) -> bool:
+        """End one backend of this ephemeral role and return whether it was there."""
+        with self.wires.borrow(self.context) as wire:
+            return look.terminate_one(wire, external_name, pid)
+
     def health(self) -> Health:
         return health.examine(self.config, self.wires, self.context)
 

@@ -137,6 +137,17 @@ def terminate(wire: Wire, oids: Collection[int]) -> list[int]:
     return [row["oid"] for row in rows]
 
 
+def terminate_one(wire: Wire, name: str, pid: int) -> bool:
+    """Signal this backend to end if it is one of this role's; return whether it is."""
+    rows = wire.ask(
+        "terminate one",
+        "SELECT pg_terminate_backend(pid) AS told FROM pg_stat_activity"
+        " WHERE pid = %s AND usename = %s",
+        [pid, name],
+    )
+    return bool(rows)
+
+
 def connections(wire: Wire, oids: Collection[int]) -> dict[int, int]:
     """Return how many backends each of these roles has, where it has any; a role that was
     dropped meanwhile counts by its number.

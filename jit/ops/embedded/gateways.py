@@ -10,7 +10,7 @@ from jit.ops.embedded import ground
 from jit.ops.embedded.keys import Keys
 
 HOST = "127.0.0.1"
-USUAL = {"ssh": 2222}
+USUAL = {"postgresql": 6432, "ssh": 2222}
 """The port of each kind of gateway, unless something else has it on the first start."""
 
 

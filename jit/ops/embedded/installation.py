@@ -30,7 +30,8 @@ OWN_FOLDERS = ("keys", "logs", "postgres", "demo-target", "demo-host", "spool", 
 OWN_FILES = (
     "demo.json", "demo-catalogue.yaml", "installation", "lock", "processes.json",
     "demo-slack.json", "demo-slack-seed.json", "migrated", "database-made",
-    "postgres.port", "demo-target.port", "demo-host.port", "ssh-gateway.port",
+    "postgres.port", "demo-target.port", "demo-host.port",
+    "ssh-gateway.port", "postgresql-gateway.port",
 )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -43,7 +42,7 @@ class Admitted:
     person: str
     target: str
     role: str
-    ends_at: dt.datetime
+    seconds_left: float
     record: str
     """"required", "best_effort" or "none"."""
     reach: Reach
@@ -77,6 +76,7 @@ class Live(Protocol):
 
     async def warn(self, sentence: str) -> None: ...
     async def end(self, because: str, sentence: str) -> None: ...
+    def abort(self) -> None: ...
 
 
 class House(Protocol):
@@ -94,7 +94,9 @@ class House(Protocol):
     def enter(self, admitted: Admitted, live: Live) -> Awaitable[None]:
         """Say that the session is live: from now on it is warned and ended in time."""
 
-    async def leave(self, admitted: Admitted, tape: Tape | None, because: str) -> None:
+    async def leave(
+        self, admitted: Admitted, tape: Tape | None, because: str, comment: str
+    ) -> None:
         """Close the session and its recording."""
 
     async def terminate(self, admitted: Admitted, pid: int) -> None:

@@ -157,7 +157,7 @@ class Gateway:
     async def _session(self, guest: Guest) -> None:
         """Record, connect on, relay, and see that all is closed afterwards."""
         admitted, house, link = guest.admitted, self._house, guest.link
-        because, pid = "lost", 0
+        because, comment, pid = "lost", "", 0
         tape: Tape | None = None
         backend: Backend | None = None
         session: Session | None = None
@@ -183,9 +183,12 @@ class Gateway:
             await house.enter(admitted, session)
             link.write(door.welcome(backend, key))
             because = await session.run()
+            comment = session.comment
         except NotLetIn as said:
-            link.write(framing.error(severity="FATAL", code="58000", text=str(said)))
+            comment = str(said)
+            link.write(framing.error(severity="FATAL", code="58000", text=comment))
         except Refusal as refusal:
+            comment = str(refusal)
             link.write(refusal.packet)
         finally:
             self._keys.take_back(pid)
@@ -194,7 +197,9 @@ class Gateway:
             if backend:
                 backend.link.abort()
             link.close()
-            await house.leave(admitted, tape, because)
+            await house.leave(admitted, tape, because, comment)
+            if session:
+                session.left.set()
 
 
 def _is_loopback(source: str) -> bool:

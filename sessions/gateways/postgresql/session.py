@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 UNDER_WAY = 256 * 1024
 """Bytes given to the tape before the recorder is asked whether it has room for more."""
-_GONE_WITHIN = 1.0
+_GONE_WITHIN = 4.0
 _LEAVES_WITHIN = 0.2
 """Seconds in which a backend goes by itself, before our service account ends it."""
 _ADMIN_SHUTDOWN = "57P01"
@@ -31,7 +31,9 @@ class NotRecorded(Exception):
 
 
 class Session:
-    """What the house may warn and end. `over` tells why the session ended."""
+    """What the house may warn and end. `over` tells why the session ended and `comment` in
+    whose words; `left` is set once it is in the books.
+    """
 
     def __init__(
         self,
@@ -45,6 +47,8 @@ class Session:
         budget: Budget,
     ) -> None:
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.left = asyncio.Event()
+        self.comment = ""
         self._admitted = admitted
         self._house = house
         self._front = front
@@ -83,8 +87,14 @@ class Session:
     async def end(self, because: str, sentence: str) -> None:
         """End the session now: the client is told, its backend ends on the target."""
         self._end(because, sentence)
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([self._back.closed], timeout=_GONE_WITHIN)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GONE_WITHIN):
+                await self.left.wait()
+
+    def abort(self) -> None:
+        """Close both lines at once."""
+        self._front.abort()
+        self._back.abort()
 
     def fail_recording(self, why: str) -> None:
         """Hear that nothing is recorded any more."""
@@ -168,6 +178,7 @@ class Session:
         if self.over.done():
             return
         self._tap.said(sentence)
+        self.comment = sentence
         self.over.set_result(because)
         if self._relay.between_messages:
             self._front.write(framing.error(severity="FATAL", code=code, text=sentence))

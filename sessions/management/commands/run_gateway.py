@@ -13,7 +13,10 @@ from django.utils.module_loading import import_string
 from jit.ops.checks import refuse_to_start_if_misconfigured
 from sessions.gateways.place import PlaceTaken
 
-GATEWAYS = {"ssh": "sessions.gateways.ssh.server.serve"}
+GATEWAYS = {
+    "postgresql": "sessions.gateways.postgresql.service.serve",
+    "ssh": "sessions.gateways.ssh.server.serve",
+}
 """Each is a coroutine function that serves until the event it is given is set."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import secrets
 import socket
 import threading
@@ -102,7 +101,7 @@ class FakeHouse:
             person="rita",
             target="orders-db",
             role="orders-db-writer",
-            ends_at=clock.now() + dt.timedelta(minutes=5),
+            seconds_left=300,
             record=self.record_as,
             reach=self.reach,
         )
@@ -115,7 +114,9 @@ class FakeHouse:
     async def enter(self, admitted: Admitted, live: Live) -> None:
         self._visit(admitted).live = live
 
-    async def leave(self, admitted: Admitted, tape: Tape | None, because: str) -> None:
+    async def leave(
+        self, admitted: Admitted, tape: Tape | None, because: str, comment: str
+    ) -> None:
         self._visit(admitted).because = because
 
     async def terminate(self, admitted: Admitted, pid: int) -> None:

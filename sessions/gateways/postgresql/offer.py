@@ -1,0 +1,72 @@
+"""What somebody types to come in by psql, and whose certificate their client should expect."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from jit.connectors.postgresql.config import PostgreSQLConfig, PostgreSQLRole, psql_line
+from jit.elevation.models import Grant
+from sessions.gateways.postgresql import scram
+from sessions.offers import host_and_port
+from sessions.operations import tokens
+from sessions.states import Door
+
+VERIFIER = "scram-sha-256"
+"""The key of a one-use password's verifier, in the form that PostgreSQL keeps its own in."""
+OWN_FOLDER = "postgresql-gateway"
+SSLMODE = "verify-full"
+
+
+def configured() -> Mapping[str, Any]:
+    """Return the gateway's settings."""
+    return settings.POSTGRESQL_GATEWAY
+
+
+def own_files() -> Path:
+    """Return where an embedded installation's gateway keeps the certificate it made itself."""
+    return Path(settings.RECORDINGS_SPOOL).parent / "keys" / OWN_FOLDER
+
+
+def authority() -> str:
+    """Return the file of the authority to expect, as a client's `sslrootcert`."""
+    named: str = configured()["authority"]
+    if named or not settings.EMBEDDED:
+        return named or "system"
+    return str(own_files() / "authority.pem")
+
+
+def databases(target_config: PostgreSQLConfig, role_config: PostgreSQLRole) -> tuple[str, ...]:
+    """Return the databases that a grant of the role reaches, the usual one first."""
+    return role_config.databases or (target_config.database,)
+
+
+def offer(*, grant: Grant, address: str, now: dt.datetime) -> dict[str, str]:
+    host, port = host_and_port(address)
+    config = PostgreSQLConfig.parse(grant.target.config)
+    database = databases(config, PostgreSQLRole.parse(grant.role.config))[0]
+    password = tokens.new()
+    verifier = {VERIFIER: str(scram.make(password))}
+    tokens.issue(grant=grant, door=Door.POSTGRESQL, now=now, plain=password, verifier=verifier)
+    return {
+        "host": host,
+        "port": str(port),
+        "database": database,
+        "user": grant.external_name,
+        "password": password,
+        "sslmode": SSLMODE,
+        "sslrootcert": authority(),
+        "psql": psql_line(
+            host=host,
+            port=port,
+            database=database,
+            user=grant.external_name,
+            ssl=SSLMODE,
+            options="",
+            authority=authority(),
+        ),
+    }

@@ -1,0 +1,92 @@
+"""The PostgreSQL gateway's process: its certificate, its listener, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import socket
+import ssl
+from pathlib import Path
+
+from django.conf import settings
+
+from jit.env import Misconfigured
+from jit.kernel import clock
+from sessions.gateways import place
+from sessions.gateways.house import House
+from sessions.gateways.postgresql import certificates
+from sessions.gateways.postgresql.keeper import KIND, Keeper
+from sessions.gateways.postgresql.offer import configured, own_files
+from sessions.gateways.postgresql.server import Gateway, Limits
+from sessions.offers import host_and_port
+from sessions.recording import service
+from sessions.recording.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+
+async def serve(told: asyncio.Event) -> None:
+    """Run the gateway until it is `told` to stop; then end its sessions in order."""
+    host, port = place.listens_at(KIND)
+    certificate, context = _certificate(host)
+    with place.taken(KIND) as here, _listening(host, port) as listening:
+        recorder = service.start(here.spool)
+        house = House(kind=KIND, name=here.name, address=f"{host}:{port}")
+        await house.open()
+        gateway = make(house=house, recorder=recorder, certificate=certificate, context=context)
+        log.info("the PostgreSQL gateway listens at %s:%d", host, listening.getsockname()[1])
+        serving = asyncio.create_task(gateway.serve(listening))
+        try:
+            await told.wait()
+        finally:
+            await house.close()
+            serving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+            await asyncio.get_running_loop().run_in_executor(None, recorder.stop)
+
+
+def make(
+    *, house: House, recorder: Recorder, certificate: Path, context: ssl.SSLContext
+) -> Gateway:
+    return Gateway(
+        house=Keeper(house=house, recorder=recorder),
+        tls=context,
+        certificate=certificates.der(certificate),
+        mock_secret=hmac.digest(settings.SECRET_KEY.encode(), b"jit/postgresql/mock", "sha256"),
+        plaintext_on_loopback=configured()["plaintext_on_loopback"],
+        limits=Limits(sessions=configured()["sessions"]),
+    )
+
+
+def _certificate(host: str) -> tuple[Path, ssl.SSLContext]:
+    """Return our certificate's file and how we speak TLS. Raises Misconfigured."""
+    given = configured()
+    if given["certificate"] and given["key"]:
+        certificate, key = Path(given["certificate"]), Path(given["key"])
+    elif settings.EMBEDDED:
+        public = host_and_port(settings.GATEWAYS.get(KIND, "localhost:0"))[0]
+        names = list(dict.fromkeys([public, host, "localhost", "127.0.0.1"]))
+        _, certificate, key = certificates.ensure(own_files(), names=names, now=clock.now())
+    else:
+        raise Misconfigured(
+            "JIT_POSTGRESQL_GATEWAY_CERTIFICATE and JIT_POSTGRESQL_GATEWAY_KEY must name the "
+            "gateway's certificate and its key (PEM files): it speaks over TLS only."
+        )
+    authority = given["client_authority"]
+    try:
+        context = certificates.context(
+            certificate=certificate,
+            key=key,
+            client_authority=Path(authority) if authority else None,
+        )
+    except OSError as unusable:
+        raise Misconfigured(f"the PostgreSQL gateway's certificate: {unusable}") from unusable
+    return certificate, context
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
