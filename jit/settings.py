@@ -198,9 +198,14 @@ CACHES = {
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "max_connections": 10000}]},
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "max_connections": 10000, "socket_timeout": 15}]
+        },
     }
 }
+"""The layer waits five seconds at a time for a message; redis-py's own limit is five as well, and
+whichever is later would end the websocket of a page on which nothing happens.
+"""
 
 # --- Celery ---------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL
@@ -326,6 +331,8 @@ POSTGRESQL_GATEWAY: dict[str, Any] = {
 clients check it with (a file of theirs, or empty: the system's), that of client certificates,
 whether this machine's own clients may come without TLS, and how many sessions there may be.
 """
+SSH_GATEWAY_FROM_WEB = env.text("JIT_SSH_GATEWAY_FROM_WEB", "")
+"""Where the web terminal reaches the SSH gateway, where not at the address that people use."""
 ONE_USE_TOKEN_LIFE = env.integer("JIT_ONE_USE_TOKEN_LIFE", 300)
 """Seconds within which a one-use password must be used."""
 SESSION_CUT_WAIT = 1.5

@@ -7,7 +7,6 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 
 from jit.identity.models import User
@@ -19,6 +18,7 @@ from sessions.operations import viewing
 from sessions.recording import exporting, stored
 from sessions.recording.asciicast import Event
 from sessions.recording.models import Command, Recording, TranscriptLine
+from sessions.recording.redaction import Redactor
 from sessions.streaming import stream
 
 type Header = Mapping[str, Any]
@@ -55,7 +55,7 @@ def read(recording: Recording) -> tuple[Header, Iterator[Event]]:
     The header is in the first piece: with that lost, one of the usual size stands in.
     """
     reading = stored.reading(recording)
-    events = reading.events()
+    events = Redactor.of_settings().events(reading.events())
     first = next(events, None)
     header = reading.header or {"term": {"cols": 80, "rows": 24}}
     header = {**header, "timestamp": int(recording.began_at.timestamp())}
@@ -89,12 +89,39 @@ def as_file(
     return response
 
 
-def lines_of(session: AccessSession, *, q: str = "", after: int = -1) -> QuerySet[TranscriptLine]:
-    """Return what was shown, in order; only the lines that hold `q`, where it is given."""
+def lines_of(
+    session: AccessSession, *, most: int, q: str = "", after: int = -1
+) -> list[TranscriptLine]:
+    """Return at most `most` lines that were shown, in order, after the one of that number;
+    only those that hold `q`, where it is given. Secrets are hidden in what is returned, and
+    what is hidden is not found.
+    """
     rows = TranscriptLine.objects.filter(session=session, number__gt=after)
-    return (rows.filter(text__icontains=q) if q else rows).order_by("number")
+    if q:
+        rows = rows.filter(text__icontains=q)
+    redactor = Redactor.of_settings()
+    found = list(rows.order_by("number")[:most])
+    for row in found:
+        row.text = redactor.text(row.text)
+    return [row for row in found if q.casefold() in row.text.casefold()]
 
 
-def commands_of(session: AccessSession, *, q: str = "", after: int = -1) -> QuerySet[Command]:
+def commands_of(session: AccessSession, *, most: int, after: int = -1) -> list[Command]:
+    """Return at most `most` of what was done, in order, with secrets hidden."""
     rows = Command.objects.filter(session=session, number__gt=after)
-    return (rows.filter(text__icontains=q) if q else rows).order_by("number")
+    redactor = Redactor.of_settings()
+    found = list(rows.order_by("number")[:most])
+    for row in found:
+        row.text = redactor.text(row.text)
+        row.detail = {
+            name: _redacted(redactor, value) for name, value in (row.detail or {}).items()
+        }
+    return found
+
+
+def _redacted(redactor: Redactor, value: Any) -> Any:
+    if isinstance(value, str):
+        return redactor.text(value)
+    if isinstance(value, list):
+        return [_redacted(redactor, one) for one in value]
+    return value

@@ -12,6 +12,7 @@ from sessions.views import (
     one,
     panels,
     playback,
+    terminal,
 )
 
 app_name = "sessions"
@@ -29,6 +30,8 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/flags/<uuid:flag_id>/", flags.settle, name="flag-settle"),
     path("requests/<uuid:request_id>/sessions/", panels.of_request, name="of-request"),
     path("grants/<uuid:grant_id>/sessions/", panels.of_grant, name="of-grant"),
+    path("grants/<uuid:grant_id>/terminal/", terminal.terminal, name="terminal"),
+    path("grants/<uuid:grant_id>/terminal/bar/", terminal.bar, name="terminal-bar"),
     path("account/ssh-keys/", keys.show, name="keys"),
     path("account/ssh-keys/new/", keys.add, name="key-new"),
     path("account/ssh-keys/<uuid:key_id>/remove/", keys.remove, name="key-remove"),

@@ -60,7 +60,7 @@ class Transcript(Resource):
     def get(self, request: Request, session_id: UUID) -> Response:
         session, recording = recordings.visible_to(person(request), session_id)
         q, size = text(request, "q").strip(), limit_of(request.query_params.get("limit"))
-        rows = list(recordings.lines_of(session, q=q, after=_after(request))[: size + 1])
+        rows = recordings.lines_of(session, most=size + 1, q=q, after=_after(request))
         more = len(rows) > size
         viewing.viewed(
             session=session, how="transcript", actor=actor(request), **({"q": q} if q else {})

@@ -46,7 +46,7 @@ def transcript(request: PageRequest, session_id: UUID) -> HttpResponse:
     q = request.GET.get("q", "").strip().replace("\0", "")[:200]
     after = request.GET.get("after", "")
     number = int(after) if after.isdecimal() and len(after) < 10 else -1  # noqa: PLR2004 -- an int4
-    lines = list(recordings.lines_of(session, q=q, after=number)[: LINES + 1])
+    lines = recordings.lines_of(session, most=LINES + 1, q=q, after=number)
     viewing.viewed(
         session=session, how="transcript", actor=actor_of(request), **({"q": q} if q else {})
     )
@@ -68,7 +68,7 @@ def commands(request: PageRequest, session_id: UUID) -> HttpResponse:
     session, recording = recordings.visible_to(request.user, session_id)
     after = request.GET.get("after", "")
     number = int(after) if after.isdecimal() and len(after) < 10 else -1  # noqa: PLR2004 -- an int4
-    found = list(recordings.commands_of(session, after=number)[: COMMANDS + 1])
+    found = recordings.commands_of(session, most=COMMANDS + 1, after=number)
     viewing.viewed(session=session, how="commands", actor=actor_of(request))
     context = {
         "session": session,

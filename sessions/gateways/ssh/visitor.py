@@ -146,7 +146,9 @@ class Visitor(asyncssh.SSHServer):
 
     @property
     def caller(self) -> Caller:
-        """Return who stands here. Raises LookupError where nobody was recognised."""
+        """Return who stands here; of our own web terminal, whose browser it is. Raises
+        LookupError where nobody was recognised.
+        """
         if self._candidate is None:
             raise LookupError("nobody was recognised on this connection")
         proof = _PROOFS[type(self._candidate)]
@@ -154,8 +156,9 @@ class Visitor(asyncssh.SSHServer):
             user=self._candidate.user,
             door=Door(getattr(self._candidate, "door", Door.SSH)),
             proof=proof,
-            source_address=self.source_address,
-            client=str(self.connection.get_extra_info("client_version") or ""),
+            source_address=getattr(self._candidate, "source_address", "") or self.source_address,
+            client=getattr(self._candidate, "client", "")
+            or str(self.connection.get_extra_info("client_version") or ""),
         )
 
     @property

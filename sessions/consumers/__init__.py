@@ -1,0 +1,1 @@
+"""The websockets of access sessions: the web terminal, and watching live."""

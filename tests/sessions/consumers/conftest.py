@@ -1,0 +1,35 @@
+"""A real gateway before a real sshd, and browsers that knock at our websockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from channels.layers import channel_layers
+
+from sessions.consumers import terminal
+from sessions.terminal import resuming
+from tests.sessions.gateways.conftest import gateway, host, operator
+from tests.support.ssh_gateway import RunningGateway
+
+
+@pytest.fixture(autouse=True)
+def _own_layer() -> Iterator[None]:
+    """A layer keeps connections of the loop it was made in: each test gets a new one."""
+    channel_layers.backends = {}
+    yield
+    channel_layers.backends = {}
+    resuming.lines = resuming.Lines()
+    terminal.lines = resuming.lines
+
+
+@pytest.fixture
+def door(gateway: RunningGateway, settings: Any) -> RunningGateway:
+    """The gateway, where the web process looks for it and knows its key."""
+    settings.GATEWAYS = {"ssh": f"{gateway.host}:{gateway.port}"}
+    settings.SSH_GATEWAY_KEYS = [str(gateway.key)]
+    return gateway
+
+
+__all__ = ["door", "gateway", "host", "operator"]
