@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from jit.connectors.base import Context, Refused, Unreachable
 from jit.connectors.secret_refs import SecretUnavailable
-from jit.connectors.ssh import keys
+from jit.connectors.ssh import keys, scripts
 
 if TYPE_CHECKING:
     from jit.connectors.ssh.config import SSHConfig, SSHRole
@@ -132,13 +132,17 @@ class Authority:
         role: SSHRole,
         ends_at: dt.datetime,
         now: dt.datetime,
+        tag: str = "",
         source_address: Sequence[str] = (),
     ) -> str:
         """Return the certificate with which the gateway opens one connection of a grant.
 
         It lives for 60 s at most and never past the grant's end, permits what the role permits
         and no more, and bears the grant's external name, so that revoking the grant refuses it
-        too. `source_address` should be the gateway's own. Raises Refused once `ends_at` passed.
+        too. With the target's `tag` its forced command marks what it starts on the host with the
+        grant's name, so that what a session left behind (`setsid nohup`) is found and ended with
+        the grant; what was asked for runs as it would without. `source_address` should be the
+        gateway's own. Raises Refused once `ends_at` passed.
         """
         return self.sign_user(
             public_key=public_key,
@@ -148,6 +152,7 @@ class Authority:
             valid_before=min(ends_at, now + LONGEST_FOR_GATEWAY),
             extensions=role.extensions,
             source_address=source_address,
+            force_command=scripts.session(external_name, role, tag) if tag else None,
         )
 
     def sign_host(

@@ -95,6 +95,7 @@ def _credential(
         role=role,
         ends_at=admission.ends_at,
         now=now,
+        tag=config.tag,
     )
     return key, asyncssh.import_certificate(line)
 

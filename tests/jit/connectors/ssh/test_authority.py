@@ -125,6 +125,18 @@ class TestSignForGateway:
         agent = SSHRole(principals=("web",), agent_forwarding=True)
         assert "permit-agent-forwarding" in self.ask(ca, person, end, agent).extensions
 
+    def test_marks_what_it_starts_with_the_grants_name(self, ca, person):
+        line = ca.sign_for_gateway(
+            public_key=person,
+            external_name=NAME,
+            role=self.ROLE,
+            ends_at=NOW + dt.timedelta(hours=1),
+            now=NOW,
+            tag="0123456789ab",
+        )
+        options = certificates.read(line).critical_options
+        assert f"JIT_GRANT={NAME}@0123456789ab" in options["force-command"]
+
 
 class TestSignHost:
     def test_names_the_host(self, ca, person):

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from jit.connectors.base import InvalidConfig, Refused, Revoked, Unreachable
-from jit.connectors.ssh import certificates, scripts
+from jit.connectors.ssh import certificates, keys, scripts
+from jit.connectors.ssh.config import SSHRole
 from jit.connectors.ssh.wire import NotThatHost, ShutOut
+from jit.kernel import clock
 from tests.contracts.ground import until
 from tests.contracts.ssh import OBSERVER
 from tests.support.sshd import new_authority
@@ -200,6 +202,26 @@ class TestRevoke:
         assert isinstance(answer, Revoked)
         assert answer.evidence["hosts"]["web-1"]["processes_ended"] == 1
         assert connector.observe() == []
+
+    def test_what_a_session_through_the_gateway_left_behind_ends_too(self, ground, connector):
+        spec, _credential = given(ground, connector, direct=False)
+        private = keys.new_private_key()
+        certificate = ground.host.user_ca.sign_for_gateway(
+            public_key=keys.public_line(keys.read_private(private)),
+            external_name=spec.external_name,
+            role=SSHRole.parse(spec.role_config),
+            ends_at=spec.ends_at,
+            now=clock.now(),
+            tag=connector.config.tag,
+        )
+        with closing(ground.host.client()) as gateway:
+            (gateway.folder / "id").write_text(private)
+            (gateway.folder / "id-cert.pub").write_text(certificate)
+            gateway.ssh("setsid nohup sleep 600 >/dev/null 2>&1 </dev/null & sleep 0.2")
+            (answer,) = connector.revoke([spec])
+            assert isinstance(answer, Revoked)
+            assert answer.evidence["processes_ended"] == 1
+            assert "Permission denied" in gateway.ssh("true").stderr
 
     def test_what_runs_under_a_name_that_ended_is_seen_and_ended_again(self, ground, connector):
         spec, credential = given(ground, connector)
