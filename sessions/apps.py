@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,7 @@ class SessionsConfig(AppConfig):
 
     name = "sessions"
     label = "jit_sessions"
+
+    def ready(self) -> None:
+        """Register the wing's checks."""
+        import_module("sessions.recording.checks")
