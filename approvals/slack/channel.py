@@ -36,6 +36,9 @@ class Slack:
         copy = _copy_for(note, note.recipient)
         if note.kind in ASKING and copy is not None:
             return _shown(copy)
+        if copy is not None and copy.fate == Fate.WAITING:
+            # What there is to say belongs to that message, not beside it.
+            raise DeliveryFailed("its message is not posted yet", paced=True)
         if _told_by_copy(note, copy):
             return copy.ts if copy else None
         try:

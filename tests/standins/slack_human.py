@@ -134,9 +134,10 @@ class Human:
 
     def thread(self) -> list[str]:
         """Return the replies under the one message, oldest first."""
-        message = self.message()
-        found = self.workspace.emulator.replies(message["channel"], message["ts"])
-        return [text_of(reply["blocks"]) for reply in found]
+        return [text_of(reply["blocks"]) for reply in self.replies(self.message())]
+
+    def replies(self, message: dict[str, Any]) -> list[dict[str, Any]]:
+        return self.workspace.emulator.replies(message["channel"], message["ts"])
 
     def modal(self) -> dict[str, Any]:
         """Return the view that the app opened or updated last."""

@@ -18,6 +18,7 @@ from jit.identity.models import User
 from jit.kernel import clock
 from jit.kernel.actor import CLOCK
 from jit.notifications import delivering
+from jit.notifications.models import Notification
 from tests.standins import slack_schemas
 from tests.standins.slack_emulator import BOT_TOKEN, TEAM
 from tests.standins.slack_human import Human, Signed, Workspace
@@ -123,6 +124,9 @@ class SlackWorld:
         )
         SlackPayload.objects.filter(lease_until__isnull=False).update(
             lease_until=F("lease_until") - shift,
+        )
+        Notification.objects.filter(outcome="WAITING").update(
+            next_try_at=F("next_try_at") - shift,
         )
         cache.clear()
 

@@ -3,12 +3,14 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from django.test import Client
 
 from approvals.slack import copies, delivery, tasks
 from approvals.slack.models import Fate, SlackMessage
 from jit.elevation.models import ElevationRequest
 from tests.approvals.slack.support import SlackWorld
 from tests.standins.slack_human import buttons_of, text_of
+from tests.support import people
 from tests.support.world import READER, WRITER
 
 
@@ -104,15 +106,20 @@ class TestDeliver:
         bos = slack.world.user("bo")
         assert bos
         third = slack.ask("ada", role=READER, ticket=slack.world.tickets["bos"])
-        slack.world.decide("ada", writer)
+        web = people.signed_in(Client(), slack.world.user("ada"))
+        decided = web.post(f"/requests/{writer.pk}/decide/", {"decision": "approve"})
+        assert decided.status_code == 200
         for _ in range(10):
             slack.later(60)
             slack.settle()
+            slack.tell()
         assert SlackMessage.objects.filter(fate=Fate.POSTED).count() == 0
+        assert slack.faults.calls("chat.postMessage") == []
         slack.faults.down = False
         for _ in range(4):
             slack.later(60)
             slack.settle()
+            slack.tell()
         shown = {
             name: sorted(
                 (text_of(message["blocks"][:1]), "approve" in buttons_of(message["blocks"]))
@@ -128,6 +135,14 @@ class TestDeliver:
             "bo": sorted([(asked, read), (asked, read), done]),
         }
         assert slack.state(third) == "PENDING"
+        rita = slack.human("rita")
+        threads = [
+            [text_of(reply["blocks"]) for reply in rita.replies(message)]
+            for message in rita.messages()
+        ]
+        said = [words for thread in threads for words in thread]
+        assert len(said) == 1
+        assert said[0].startswith("ada approved your request for orders-db-writer")
 
     def test_a_copy_that_comes_too_late_to_be_of_use_is_dropped(self, slack: SlackWorld) -> None:
         import datetime as dt
