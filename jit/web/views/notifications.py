@@ -17,7 +17,12 @@ from jit.notifications import kinds, operations, queries
 from jit.web import paging
 from jit.web.htmx import PageRequest, go, is_part, page
 
-CHANNEL_NAMES = {kinds.IN_APP: "These pages", kinds.EMAIL: "E-mail", "slack": "Slack"}
+CHANNEL_NAMES = {
+    kinds.IN_APP: "These pages",
+    kinds.EMAIL: "E-mail",
+    kinds.TICKET: "Comment",
+    "slack": "Slack",
+}
 MOST_SHOWN = 300
 
 
