@@ -216,6 +216,15 @@ def can_give_terminals() -> bool:
         os.close(theirs)
 
 
+def is_there() -> bool:
+    """Return whether the system has the account of root's visitors."""
+    try:
+        pwd.getpwnam(GUEST)
+    except KeyError:
+        return False
+    return True
+
+
 def guest_account() -> ground.Account | None:
     """Return the account of root's visitors, made if there is none; None if it can't be made."""
     try:

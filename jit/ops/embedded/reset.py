@@ -8,6 +8,7 @@ import shutil
 import sys
 
 from jit.ops.embedded import ground
+from jit.ops.embedded.demo_host import GUEST, is_there
 from jit.ops.embedded.installation import OWN_FILES, OWN_FOLDERS, AlreadyRunning, take_lock
 from jit.ops.embedded.supervisor import Unusable, place_of
 
@@ -35,6 +36,9 @@ def main() -> int:
     with contextlib.suppress(OSError):
         place.data.rmdir()
     sys.stdout.write(f"deleted {place.data}\n")
+    if os.geteuid() == 0 and is_there():
+        # Another installation of this machine may use it, so it goes on somebody's word only.
+        sys.stdout.write(f"the account {GUEST} stays; to remove it: userdel --remove {GUEST}\n")
     return 0
 
 
