@@ -1,0 +1,112 @@
+"""The gateway is killed in the middle of output; what was seen until a second before is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.processes import Running, until
+
+SEV1 = "OPS-4"
+ROLE = "web-1-operator"
+KILLS = int(os.environ.get("TEST_KILLS", "20"))
+MOST_LOST = 1.0
+"""Seconds of output that may be missing between the recording's end and what was seen."""
+_TIMES = re.compile(r"at (\d+\.\d+)")
+TICKS = "while :; do date '+at %s.%N'; sleep 0.02; done"
+
+
+def grant(jit: Running) -> str:
+    """Return the id of rita's ACTIVE grant on web-1."""
+    asked = jit.rita.ask(ROLE, SEV1, duration_seconds=3000)
+    assert asked.status_code == 201, asked.text
+    found = until(
+        lambda: jit.rita.request(asked.json()["id"])["grant"],
+        lambda seen: bool(seen) and seen["state"] == "ACTIVE",
+    )
+    return str(found["id"])
+
+
+def ssh(jit: Running, grant_id: str, command: str, folder: Path) -> subprocess.Popen[bytes]:
+    """Start rita's ssh with a one-use password; its output is for the caller to read."""
+    shown = jit.credential(grant_id)
+    asker = folder / "asker"
+    asker.write_text('#!/bin/sh\necho "$JIT_TEST_PASSWORD"\n', encoding="ascii")
+    asker.chmod(0o700)
+    options = {
+        "UserKnownHostsFile": "/dev/null",
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "no",
+        "PubkeyAuthentication": "no",
+        "NumberOfPasswordPrompts": "1",
+        "LogLevel": "ERROR",
+    }
+    told = [f"-o{name}={value}" for name, value in options.items()]
+    where = f"{shown['user']}@{shown['host']}"
+    return subprocess.Popen(
+        ["ssh", "-F", "none", *told, "-p", shown["port"], where, command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={
+            "PATH": os.environ["PATH"],
+            "SSH_ASKPASS": str(asker),
+            "SSH_ASKPASS_REQUIRE": "force",
+            "JIT_TEST_PASSWORD": shown["password"],
+        },
+    )
+
+
+def recorded(jit: Running, session_id: str) -> tuple[float, dict[str, Any]]:
+    """Return the last time in the sealed recording of a session, and how the recording is."""
+    session = until(
+        lambda: jit.udo.get(f"sessions/{session_id}/").json(),
+        lambda seen: seen["state"] == "SEALED",
+        seconds=60,
+    )
+    cast = jit.udo.get(f"sessions/{session_id}/recording/").text
+    output = "".join(
+        event[2] for event in map(json.loads, cast.splitlines()[1:]) if event[1] == "o"
+    )
+    return float(_TIMES.findall(output)[-1]), session
+
+
+@pytest.mark.chaos
+class TestKill:
+    def test_loses_a_second_at_most_and_says_that_the_end_is_missing(
+        self, jit: Running, tmp_path: Path
+    ):
+        grant_id = grant(jit)
+        lost = []
+        for _ in range(KILLS):
+            person = ssh(jit, grant_id, TICKS, tmp_path)
+            assert person.stdout is not None
+            fd = person.stdout.fileno()
+            seen = b""
+            long_enough = random.randrange(2_000, 12_000)
+            while len(seen) < long_enough:
+                piece = os.read(fd, 4096)
+                assert piece, seen.decode()
+                seen += piece
+            (session,) = jit.udo.get("sessions/", state="LIVE").json()["items"]
+            jit.kill("gateway")
+            while piece := os.read(fd, 4096):
+                seen += piece
+            person.wait(20)
+            person.stdout.close()
+            jit.start("gateway")
+            last, found = recorded(jit, session["id"])
+            assert found["closed_because"] == "lost"
+            assert found["recording"]["standing"] == "incomplete", found["recording"]
+            assert found["recording"]["problems"]
+            lost.append(float(_TIMES.findall(seen.decode())[-1]) - last)
+        print("seconds lost:", sorted(round(each, 3) for each in lost))
+        assert max(lost) <= MOST_LOST
+        jit.give_back(grant_id)
