@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -231,6 +232,28 @@ class TestEnds:
         assert b"Your grant has ended." in stays.stderr.read()
         assert closed_session().closed_because == "expired"
         until(lambda: not runs(host, "sleep 41"), seconds=2)
+
+    def test_after_a_warning_a_minute_before(self, rita: Visitor, operator: Role):
+        hold(operator)
+        Grant.objects.update(ends_at=clock.now() + clock.dt.timedelta(seconds=63))
+        stays = rita.open("sleep 40", options=["-tt"])
+        live_session()
+        said = b""
+        while b"one minute" not in said:
+            said += os.read(stays.stdout.fileno(), 1000)
+        assert b"This session ends in one minute, with your grant." in said
+
+    def test_later_when_the_grant_was_extended(
+        self, gateway: RunningGateway, rita: Visitor, operator: Role
+    ):
+        hold(operator, seconds=30)
+        stays = rita.open("sleep 40")
+        session = live_session()
+        guest = gateway.house._guests[session.pk]
+        before = guest.ends
+        Grant.objects.update(ends_at=clock.now() + clock.dt.timedelta(seconds=600))
+        until(lambda: guest.ends > before + 500, seconds=5)
+        assert stays.poll() is None
 
     def test_at_once_when_the_grant_is_taken_back(self, rita: Visitor, operator: Role, host: Sshd):
         grant = hold(operator)
