@@ -27,11 +27,11 @@ reset: ## Delete the embedded installation's data in JIT_DATA (it must be stoppe
 setup: ## Only set up: .venv with all development tools, and the browser's files
 	@$(BOOTSTRAP) setup
 
-test: ## Set up, then run all tests (those of the browser apart)
+test: ## Set up, then run all tests, shared by two processes or more
 	@$(BOOTSTRAP) test
 
-test-actions: ## Run the tests, then fail for any audit action that none of them produced
-	@JIT_TEST_WHOLE=1 $(VENV_PYTHON) -m pytest -m "not browser and not chaos"
+test-actions: ## The same; fails for audit actions and moves of states that no test produced
+	@JIT_TEST_WHOLE=1 $(BOOTSTRAP) test
 
 check: ## Set up, then run every linter and checker
 	@$(BOOTSTRAP) check

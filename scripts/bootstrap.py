@@ -173,14 +173,14 @@ def hand_over(*argv: str) -> None:
 
 
 def test(extra: list[str]) -> int:
-    """Run the tests, the browser's apart: Playwright's loop and others' don't mix."""
+    """Run the tests: all, shared by as many processes as there are cores, or those asked for."""
     system.need(["chromium", "openssh-client", "openssh-server", "postgresql-15"], say)
-    code = call(PYTHON, "-m", "pytest", "-m", "not browser and not chaos", *extra)
-    if code or extra:
-        return code
-    code = call(PYTHON, "-m", "pytest", "-m", "browser", "tests/browser")
-    nothing_yet = code in (4, 5) and not system.has_tests(os.path.join(ROOT, "tests", "browser"))
-    return 0 if nothing_yet else code
+    pytest = [PYTHON, "-m", "pytest", "-m", "not chaos"]
+    if extra:
+        return call(*pytest, *extra)
+    os.environ.setdefault("JIT_TEST_WHOLE", "say")
+    shared = ["-n", str(min(max(os.cpu_count() or 2, 2), 4)), "--dist", "loadscope"]
+    return call(*pytest, *shared, "--no-loadscope-reorder")
 
 
 def check() -> int:

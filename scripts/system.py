@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 import subprocess
@@ -37,7 +36,3 @@ def need(packages: list[str], say: Callable[[str], None]) -> None:
     done = subprocess.run([*command, "-qq"], check=False, env=env)
     if done.returncode or not all(NEEDS[package]() for package in missing):
         raise Missing("apt could not install %s. Please run:\n  %s" % (missing, by_hand))
-
-
-def has_tests(folder: str) -> bool:
-    return bool(glob.glob(os.path.join(folder, "**", "test_*.py"), recursive=True))

@@ -1,4 +1,7 @@
-"""Fixtures of every test: after the migrations, queries run as the application's own role."""
+"""Fixtures of every test: after the migrations, queries run as the application's own role.
+
+A whole run (JIT_TEST_WHOLE) also says what no test produced, and with 1 fails for it.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,11 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
 @pytest.fixture(autouse=True, scope="session")
 def _flush_as_owner() -> Iterator[None]:
-    """Let Django empty the tables after a transactional test: the application itself may not."""
+    """Let Django empty the tables after a transactional test: the application itself may not.
+    The log goes with them: whichever test comes next begins with none.
+    """
+    from tests.support import emptied
+
     flush = DatabaseOperations.execute_sql_flush
 
     def as_owner(self: DatabaseOperations, sql_list: list[str]) -> None:
@@ -45,6 +52,7 @@ def _flush_as_owner() -> Iterator[None]:
                 flush(self, sql_list)
             finally:
                 cursor.execute("SET ROLE jit_app")
+        emptied.log()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", as_owner)
@@ -61,11 +69,12 @@ def world(db: None) -> Any:
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[Any]:
-    """One installation in real processes for all tests that meet it from outside."""
-    from tests.support import processes
+    """One installation in real processes. Folders that need it much have their own, which ends
+    with them: even an idle one costs a tenth of a core.
+    """
+    from tests.support import installed
 
-    with processes.installation(**processes.QUICK) as installation:
-        yield installation
+    yield from installed.shared()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -77,13 +86,38 @@ def _every_action_is_noted() -> Iterator[None]:
         yield
 
 
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Fail a whole run that left an audit action (and so a move of a machine) unproduced."""
-    if os.environ.get("JIT_TEST_WHOLE") != "1" or exitstatus != 0:
-        return
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from tests.support import sharing
+
+    return sharing.ByGroup(config, log)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    from tests.support import sharing
+
+    yield
+    sharing.put_long_ones_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what one of the processes that share the tests has seen."""
     from tests.support import actions_seen
 
-    missing = actions_seen.missing()
-    if missing:
-        sys.stderr.write(f"\nNo test produced these audit actions: {', '.join(missing)}\n")
-        session.exitstatus = 1
+    actions_seen.note(getattr(node, "workeroutput", {}).get("actions", []))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Name the audit actions and the moves of machines that a whole run left unproduced."""
+    from tests.support import actions_seen
+
+    sharing_with = getattr(session.config, "workeroutput", None)
+    if sharing_with is not None:
+        sharing_with["actions"] = [list(move) for move in actions_seen.seen]
+    elif "JIT_TEST_WHOLE" in os.environ and (missing := actions_seen.missing()):
+        said = "\n  ".join(missing)
+        sys.stderr.write(f"\nNo test produced these; write one for each:\n  {said}\n")
+        if os.environ["JIT_TEST_WHOLE"] == "1" and exitstatus == 0:
+            session.exitstatus = 1

@@ -38,7 +38,7 @@ def _audit_key() -> str:
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")
 _audit_key_file = _audit_key()
 for _name in [name for name in os.environ if name.startswith(("JIT_", "DATABASE_", "REDIS_"))]:
-    if _name != "JIT_TEST_SERVERS":
+    if not _name.startswith("JIT_TEST_"):
         del os.environ[_name]  # A developer's own installation never leaks into a test.
 os.environ |= {
     "JIT_EMBEDDED": "1",

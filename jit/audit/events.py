@@ -153,12 +153,19 @@ def canonical(plain: Any) -> bytes:
     return encoded
 
 
-def _spelt_alike(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(key.isascii() and _spelt_alike(inner) for key, inner in value.items())
-    if isinstance(value, list):
-        return all(map(_spelt_alike, value))
-    return not isinstance(value, float)
+def _spelt_alike(plain: Any) -> bool:
+    waiting = [plain]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if not all(map(str.isascii, value)):
+                return False
+            waiting += [inner for inner in value.values() if type(inner) is not str]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, float):
+            return False
+    return True
 
 
 def columns_of(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,16 +218,17 @@ def _uuid(text: str | None) -> uuid.UUID | None:
 def _gather(value: Any, found: list[str]) -> None:
     if isinstance(value, str):
         found.append(value)
-    elif isinstance(value, dict):
-        for inner in value.values():
-            _gather(inner, found)
-    elif isinstance(value, list):
-        for inner in value:
+    if not isinstance(value, dict | list):
+        return
+    for inner in value.values() if isinstance(value, dict) else value:
+        if type(inner) is str:  # most are, and need no call
+            found.append(inner)
+        else:
             _gather(inner, found)
 
 
 def _text(text: str) -> str:
-    return _SURROGATES.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def _number(number: float) -> float | str:

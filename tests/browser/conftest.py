@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.support import installed
 from tests.support.processes import Running
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
@@ -34,14 +35,19 @@ expect.set_options(timeout=20_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything in this folder: the browser's loop and others' don't mix."""
+    """Mark everything in this folder."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def running() -> Iterator[Running]:
+    yield from installed.shared()
+
+
+@pytest.fixture(scope="package")  # its loop must end before other tests begin theirs
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*FLAGS])
@@ -118,7 +124,7 @@ class People:
         return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _people(browser: Browser, running: Running) -> People:
     return People(browser, running)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import installed
 from tests.support.processes import Running
 from tests.support.stage import CRASHING
 
@@ -44,6 +45,11 @@ class Doomed:
         spared = self._order.exists()
         self._order.unlink(missing_ok=True)
         return spared
+
+
+@pytest.fixture(scope="package")
+def running() -> Iterator[Running]:
+    yield from installed.shared()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.approvals.slack.conftest import (  # noqa: F401 -- fixtures are found
 from tests.standins.slack_emulator import APP, BOT_TOKEN, HUMAN_TOKEN, TEAM, Emulator
 from tests.standins.slack_faults import Faults
 from tests.standins.slack_human import ResponseUrl, Signed, Workspace, buttons_of, text_of
-from tests.support import processes
+from tests.support import installed
 from tests.support.processes import Running, until
 
 SECRET = "the-signing-secret-of-the-journey"
@@ -50,13 +50,13 @@ def _fresh(workspace: Workspace) -> None:
 
 @pytest.fixture(scope="module")
 def jit(workspace: Workspace) -> Iterator[Running]:
-    with processes.installation(
-        **processes.QUICK,
+    ours = installed.shared(
         JIT_SLACK_BOT_TOKEN=BOT_TOKEN,
         JIT_SLACK_SIGNING_SECRET=SECRET,
         JIT_SLACK_API_URL=workspace.faults.url,
         JIT_SLACK_RESPONSE_HOSTS="127.0.0.1",
-    ) as running:
+    )
+    for running in ours:
         for name in ("rita", "ada"):
             running.rows(
                 "INSERT INTO approvals_slacklink"

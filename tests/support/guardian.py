@@ -7,6 +7,7 @@ That comes when the test run ends in whatever way, `kill -9` included, so nothin
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -57,8 +58,12 @@ def ours(home: Path, log: Path) -> tuple[list[Cluster | Valkey], dict[str, str]]
 
 
 def target(home: Path, version: str, log: Path) -> tuple[list[Cluster | Valkey], dict[str, str]]:
-    """Start a cluster for connectors to act on."""
+    """Start a cluster for connectors to act on. JIT_TEST_POSTGRES names a folder of another
+    version's programs, for the contracts to be tried on it by hand in place of 18's.
+    """
     server = cluster(home, version, log)
+    if version == "18" and (given := os.environ.get("JIT_TEST_POSTGRES")):
+        server.binaries = Path(given)
     server.start()
     return [server], {
         "host": server.host,

@@ -17,12 +17,11 @@ from jit.catalog.models import Role, Target
 from jit.elevation.models import ElevationRequest
 from jit.identity.models import Group, User
 from jit.kernel.actor import Actor, ActorKind, Channel
-from tests.support import servers
+from tests.support import emptied, servers
 
 NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 RITA = Actor(kind=ActorKind.USER, id=str(uuid.uuid4()), name="rita", channel=Channel.WEB)
 SIGN_IN = audit.Subject(type="user", id=RITA.id, label="rita")
-TABLES = "audit_event, audit_erasable, audit_leaf, audit_node, audit_checkpoint"
 
 
 @pytest.fixture
@@ -39,6 +38,7 @@ def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[
     """
     with django_db_blocker.unblock():
         yield
+        emptied.log()
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ def superuser(django_db_setup: None) -> Iterator[psycopg.Connection[Any]]:
 
 @pytest.fixture
 def empty_log(transactional_db: None, superuser: psycopg.Connection[Any]) -> Iterator[None]:
-    """A log without events, whatever committed before: Django's flush leaves it alone."""
-    superuser.execute(f"TRUNCATE {TABLES} RESTART IDENTITY")
+    """A log without events, whatever committed before."""
+    emptied.log()
     yield
-    superuser.execute(f"TRUNCATE {TABLES} RESTART IDENTITY")
+    emptied.log()
 
 
 @pytest.fixture
