@@ -49,6 +49,7 @@ def installation(place) -> Iterator[Installation]:
         import shutil
 
         shutil.rmtree(made.home)
+        shutil.rmtree(made.home.with_name(f"{made.home.name}-host"), ignore_errors=True)
 
 
 @pytest.fixture
