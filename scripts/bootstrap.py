@@ -174,7 +174,7 @@ def hand_over(*argv: str) -> None:
 
 def test(extra: list[str]) -> int:
     """Run the tests: all, shared by as many processes as there are cores, or those asked for."""
-    system.need(["chromium", "openssh-client", "openssh-server", "postgresql-15"], say)
+    system.need(["chromium", *system.FOR_TESTS], say)
     pytest = [PYTHON, "-m", "pytest", "-m", "not chaos"]
     if extra:
         return call(*pytest, *extra)
@@ -214,7 +214,7 @@ def main(argv: list[str]) -> int:
         if command == "run":
             hand_over("-m", "jit.ops.embedded.supervisor", *extra)
         if command == "bench":
-            system.need(["openssh-client", "openssh-server", "postgresql-15"], say)
+            system.need(system.FOR_TESTS, say)
             hand_over("-m", "bench", *extra)
         if command == "chaos":
             hand_over("-m", "pytest", "-m", "chaos", *extra)

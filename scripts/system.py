@@ -9,12 +9,24 @@ from typing import Callable
 
 NEEDS = {
     "chromium": lambda: bool(shutil.which("chromium") or shutil.which("chromium-browser")),
+    "default-jdk-headless": lambda: bool(shutil.which("java") and shutil.which("javac")),
+    "libpostgresql-jdbc-java": lambda: os.path.exists("/usr/share/java/postgresql.jar"),
     "openssh-client": lambda: bool(shutil.which("ssh") and shutil.which("ssh-keygen")),
     "openssh-server": lambda: bool(
         shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin")
     ),
     "postgresql-15": lambda: os.access("/usr/lib/postgresql/15/bin/postgres", os.X_OK),
 }
+
+
+FOR_TESTS = [
+    "default-jdk-headless",
+    "libpostgresql-jdbc-java",
+    "openssh-client",
+    "openssh-server",
+    "postgresql-15",
+]
+"""What the tests without a browser start or drive."""
 
 
 class Missing(Exception):
