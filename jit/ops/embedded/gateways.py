@@ -27,7 +27,7 @@ class Gateways:
         return sorted(USUAL)
 
     def port(self, kind: str) -> int:
-        """Return the port: JIT_SSH_GATEWAY_PORT (for ssh), that of the last start, or a free
+        """Return the port: JIT_SSH_GATEWAY_PORT (and so on), that of the last start, or a free
         one, the usual one if it is.
         """
         if kind not in self._ports:

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.module_loading import import_string
 
+from jit.env import Misconfigured
 from jit.ops.checks import refuse_to_start_if_misconfigured
 from sessions.gateways.place import PlaceTaken
 
@@ -30,7 +31,7 @@ class Command(BaseCommand):
         refuse_to_start_if_misconfigured()
         try:
             asyncio.run(_serve(options["kinds"]))
-        except* (PlaceTaken, OSError) as unable:
+        except* (PlaceTaken, Misconfigured, OSError) as unable:
             raise CommandError("; ".join(map(str, unable.exceptions))) from unable
 
 
