@@ -15,7 +15,6 @@ class Action(StrEnum):
     REQUEST_WITHDRAWN = "request.withdrawn"
     REQUEST_LAPSED = "request.lapsed"
     REQUEST_REFUSED = "request.refused"
-    REQUEST_SHORTENED = "request.shortened"
     # The grant
     GRANT_CREATED = "grant.created"
     GRANT_ACTIVATING = "grant.activating"
@@ -104,9 +103,7 @@ class Action(StrEnum):
     RECOVERY_CODES_ISSUED = "second-factor.recovery-codes-issued"
     TOKEN_CREATED = "token.created"  # noqa: S105 -- a name, no password
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 -- a name, no password
-    TOKEN_REFUSED = "token.refused"  # noqa: S105 -- a name, no password
     GROUP_CREATED = "group.created"
-    GROUP_CHANGED = "group.changed"
     GROUP_MEMBER_ADDED = "group.member-added"
     GROUP_MEMBER_REMOVED = "group.member-removed"
     GROUP_PERMISSION_ADDED = "group.permission-added"
@@ -140,8 +137,6 @@ class Action(StrEnum):
     WEBHOOK_REMOVED = "webhook.removed"
     # The log itself
     AUDIT_EXPORTED = "audit.exported"
-    AUDIT_VIEWED = "audit.viewed"
-    AUDIT_VERIFIED = "audit.verified"
     AUDIT_ERASED = "audit.erased"
 
 
