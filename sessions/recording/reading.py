@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -59,6 +60,11 @@ class Reading:
                     yield Event(last, event.code, event.text)
                 self.last_us = max(self.last_us, found.header.last)
         self._chain.end(self._known)
+
+    def ends_at(self) -> dt.datetime:
+        """Return when the last line that was read was shown, by the gateway's clock."""
+        ends = self._preamble.began + self.last_us
+        return dt.datetime.fromtimestamp(ends / 1_000_000, dt.UTC)
 
     def finish(self) -> list[Problem]:
         """Read to the end for the problems alone."""
@@ -210,10 +216,16 @@ class _Chain:
             self.note(
                 Kind.HEAD, f"There are more pieces than the {known.pieces} that the books know."
             )
+        when = f"{self._reading.ends_at():%Y-%m-%d %H:%M:%S.%f} UTC"
         if known.failed:
-            self.note(Kind.FAILED, f"From here on nothing was recorded: {known.failed}.")
+            self.note(Kind.FAILED, f"After {when} nothing was recorded: {known.failed}.")
         elif not self._final and known.pieces <= self._expected:
-            self.note(Kind.UNFINISHED, "The recording breaks off: its gateway died here.", last)
+            self.note(
+                Kind.UNFINISHED,
+                f"The recording breaks off at {when}, when its gateway died: what was shown in "
+                "the second after that may be missing.",
+                last,
+            )
 
 
 def _named(first: int, last: int) -> str:

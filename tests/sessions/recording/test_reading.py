@@ -135,6 +135,43 @@ class TestTampering:
         assert named(problems) == [(Kind.BROKEN, n, n)]
         assert texts(events) == whole(without=[n])
 
+    @given(st.data())
+    def test_any_mixture_is_found_and_nothing_false_is_shown(self, data: st.DataObject) -> None:
+        parts = [PREAMBLE, *PIECES]
+        for _ in range(data.draw(st.integers(1, 4))):
+            n = data.draw(st.integers(1, len(parts) - 1))
+            match data.draw(st.sampled_from(["flip", "drop", "swap", "cut", "double", "insert"])):
+                case "flip":
+                    changed = bytearray(parts[n])
+                    if changed:
+                        bit = data.draw(st.integers(0, len(changed) * 8 - 1))
+                        changed[bit // 8] ^= 1 << bit % 8
+                    parts[n] = bytes(changed)
+                case "drop" if len(parts) > 2:
+                    del parts[n]
+                case "swap":
+                    m = data.draw(st.integers(1, len(parts) - 1))
+                    parts[n], parts[m] = parts[m], parts[n]
+                case "cut":
+                    parts[n] = parts[n][: data.draw(st.integers(0, len(parts[n])))]
+                case "double":
+                    parts.insert(n, parts[n])
+                case "insert":
+                    parts.insert(n, data.draw(st.binary(min_size=1, max_size=200)))
+        events, problems = read([b"".join(parts)])
+        changed_at_all = b"".join(parts) != DATA
+        assert bool(problems) == changed_at_all
+        seen = texts(events)
+        assert seen == [text for text in whole() if text in seen]
+        unnamed = set(whole()) - set(seen)
+        for n in (int(text.split()[1]) for text in unnamed):
+            assert any(
+                problem.first is not None
+                and problem.last is not None
+                and problem.first <= n <= problem.last
+                for problem in problems
+            ), f"piece {n} is missing and nothing says so: {problems}"
+
     def test_a_longer_chain_than_the_books_know_is_found(self) -> None:
         known = Known(PREAMBLE, COUNT - 1, hashlib.sha256(PIECES[-2]).hexdigest())
         _, problems = read([DATA], known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import stat
 import threading
 import uuid
@@ -202,6 +203,24 @@ class TestFailures:
         asyncio.run(act())
         assert "is not recorded any more" in caplog.text
         assert recorder.failures == 1
+
+    def test_a_limit_of_the_system_itself_is_met_like_a_full_disk(self, recorder: Recorder) -> None:
+        """Not a stand-in: the kernel refuses to let the file grow (EFBIG)."""
+        told = Told()
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+        async def act() -> None:
+            tape = opened(recorder, told)
+            tape.output(os.urandom(400_000).hex().encode())
+            await until(lambda: told.failures)
+            assert "File too large" in tape.failed
+            assert not (await tape.close()).final
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+        try:
+            asyncio.run(act())
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     def test_a_nearly_full_disk_takes_no_new_recording(
         self, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
