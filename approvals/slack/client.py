@@ -53,7 +53,7 @@ class Trouble(Exception):
         self.retry_after = retry_after
 
 
-def web(*, timeout: int = TIMEOUT, token: str | None = None) -> WebClient:
+def web(*, timeout: int | None = None, token: str | None = None) -> WebClient:
     """Return a client that tries once: slack-sdk's own retry posts twice when the connection
     drops after the message was stored.
     """
@@ -61,7 +61,7 @@ def web(*, timeout: int = TIMEOUT, token: str | None = None) -> WebClient:
     return WebClient(
         token=token or found.bot_token,
         base_url=found.api_url,
-        timeout=timeout,
+        timeout=timeout or TIMEOUT,
         retry_handlers=[],
     )
 

@@ -26,6 +26,7 @@ PAGES = (
     ("rita", "/tickets/new/"),
     ("rita", "/catalogue/"),
     ("rita", "/account/"),
+    ("ada", "/account/notifications/"),
     ("opal", "/grants/?requester=rita"),
     ("udo", "/policy/"),
     ("udo", "/audit/"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import shutil
 import subprocess
@@ -40,6 +41,12 @@ def install() -> None:
         subprocess.run(command, cwd=HERE, check=True, timeout=300)
     except (OSError, subprocess.SubprocessError) as failure:
         raise NotInstalled(f"npm could not fetch tests/standins: {failure}") from failure
+
+
+@functools.cache
+def shared() -> Emulator:
+    """Return the emulator that all tests of this run share, started with the first of them."""
+    return Emulator()
 
 
 class Emulator:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.approvals.slack.support import SIGNING_SECRET, SlackWorld
+from tests.standins import slack_emulator
 from tests.standins.slack_emulator import Emulator
 from tests.standins.slack_faults import Faults
 from tests.standins.slack_human import ResponseUrl, Workspace
@@ -15,10 +16,9 @@ from tests.support.world import World
 
 
 @pytest.fixture(scope="session")
-def emulator() -> Iterator[Emulator]:
-    running = Emulator()
-    yield running
-    running.stop()
+def emulator() -> Emulator:
+    """The one emulator of the run, whichever module asks for it; it stops with the run."""
+    return slack_emulator.shared()
 
 
 @pytest.fixture(scope="session")
