@@ -165,6 +165,7 @@ async def _log_in(link: Link, reach: Reach, parameters: Mapping[str, str]) -> Ba
         elif kind == b"Z":
             if not proof.given:
                 raise TargetRefused("the target let the role in without its password")
+            await _watch_us(link)
             return backend
         elif kind == b"S":
             name, value = (word.decode("utf-8", "replace") for word in body.split(b"\0")[:2])
@@ -172,6 +173,15 @@ async def _log_in(link: Link, reach: Reach, parameters: Mapping[str, str]) -> Ba
             backend.said += framing.message(kind, body)
         elif kind == b"N":
             backend.said += framing.message(kind, body)
+
+
+async def _watch_us(link: Link) -> None:
+    """Have the backend look whether we are still there while a query runs, so that it does not
+    run on for nobody if this process is killed. Servers before 14 can't, and say so.
+    """
+    link.write(framing.message(b"Q", b"SET client_connection_check_interval = '1s'\0"))
+    while (await link.read(longest=_LONGEST))[0] != b"Z":
+        pass
 
 
 class _Proof:
