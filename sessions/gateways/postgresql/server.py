@@ -9,12 +9,13 @@ import logging
 import socket
 import ssl
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sessions.gateways.postgresql import door, doorstep, framing
 from sessions.gateways.postgresql.cancelling import Keys
 from sessions.gateways.postgresql.door import Door, Guest, Refusal
-from sessions.gateways.postgresql.doorstep import Cancel
+from sessions.gateways.postgresql.doorstep import Opened
 from sessions.gateways.postgresql.framing import Malformed
 from sessions.gateways.postgresql.link import Gone, Link
 from sessions.gateways.postgresql.parts import House, NotLetIn, Tape
@@ -26,6 +27,12 @@ log = logging.getLogger(__name__)
 _BACKLOG = 256
 _BREATH = 0.1
 _STOPS_WITHIN = 5.0
+_OUT_OF_ORDER = framing.error(
+    severity="FATAL",
+    code="58000",
+    text="The gateway could not open your session just now. Try again; your operators find why in "
+    "its log.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,47 +115,59 @@ class Gateway:
             await guest.link.closed
 
     async def _let_in(self, sock: socket.socket, source: str) -> Guest | None:
-        limits = self._limits
-        if (
-            self._strangers.total() >= limits.strangers
-            or self._strangers[source] >= limits.strangers_from_one_address
-        ):
+        """Return who is to be served; everybody else has had their answer.
+
+        Raises Gone, Malformed, OSError, TimeoutError.
+        """
+        if self._is_crowded(source):
             log.warning("turned %s away: too many are at the door", source)
             return None
-        self._strangers[source] += 1
         link: Link | None = None
-        try:
-            async with asyncio.timeout(limits.log_in_within):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                with contextlib.suppress(OSError):  # A unix socket has no such option.
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                opened = await doorstep.receive(sock, self._tls)
-                link = opened.link
-                if isinstance(opened, Cancel):
+        with self._counted(source):
+            try:
+                async with asyncio.timeout(self._limits.log_in_within):
+                    _prepare(sock)
+                    opened = await doorstep.receive(sock, self._tls)
+                    link = opened.link
+                    if isinstance(opened, Opened):
+                        return await self._admit(opened, source)
                     await self._keys.cancel(opened.pid, opened.key)
-                    if link:
-                        link.close()
-                        await link.closed
-                    return None
-                self._check_room()
-                plain = self._plaintext_on_loopback and _is_loopback(source)
-                return await self._door.admit(opened, source=source, may_be_plain=plain)
-        except Refusal as refusal:
-            if link:
-                link.write(refusal.packet)
-                link.close()
-                await link.closed
-            log.info("turned %s away: %s", source, refusal)
+                    await _say(link, b"")
+            except Refusal as refusal:
+                log.info("turned %s away: %s", source, refusal)
+                await _say(link, refusal.packet)
+            except (Gone, Malformed, OSError, TimeoutError):
+                await _drop(link)
+                raise
+            except Exception:  # the database is away, say: nobody is let in unasked
+                log.exception("could not ask about %s", source)
+                await _say(link, _OUT_OF_ORDER)
+            except BaseException:
+                await _drop(link)
+                raise
             return None
-        except BaseException:
-            if link:
-                link.abort()
-                await link.closed
-            raise
+
+    def _is_crowded(self, source: str) -> bool:
+        limits, strangers = self._limits, self._strangers
+        return (
+            strangers.total() >= limits.strangers
+            or strangers[source] >= limits.strangers_from_one_address
+        )
+
+    @contextlib.contextmanager
+    def _counted(self, source: str) -> Iterator[None]:
+        self._strangers[source] += 1
+        try:
+            yield
         finally:
             self._strangers[source] -= 1
             if not self._strangers[source]:
                 del self._strangers[source]
+
+    async def _admit(self, opened: Opened, source: str) -> Guest:
+        self._check_room()
+        plain = self._plaintext_on_loopback and _is_loopback(source)
+        return await self._door.admit(opened, source=source, may_be_plain=plain)
 
     def _check_room(self) -> None:
         if len(self._sessions) >= self._limits.sessions:
@@ -190,6 +209,9 @@ class Gateway:
         except Refusal as refusal:
             comment = str(refusal)
             link.write(refusal.packet)
+        except Exception:
+            link.write(_OUT_OF_ORDER)
+            raise
         finally:
             self._keys.take_back(pid)
             if session:
@@ -200,6 +222,26 @@ class Gateway:
             await house.leave(admitted, tape, because, comment)
             if session:
                 session.left.set()
+
+
+def _prepare(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with contextlib.suppress(OSError):  # A unix socket has no such option.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+async def _say(link: Link | None, packet: bytes) -> None:
+    """Send the last words and close."""
+    if link:
+        link.write(packet)
+        link.close()
+        await link.closed
+
+
+async def _drop(link: Link | None) -> None:
+    if link:
+        link.abort()
+        await link.closed
 
 
 def _is_loopback(source: str) -> bool:

@@ -29,7 +29,7 @@ def ground(_ground: Ground) -> Iterator[Ground]:
         if visit.live and not visit.because:  # A test that failed left its client open.
             _ground.run(visit.live.end("lost", "The test is over."))
     closed = until(lambda: all(visit.because for visit in house.visits))
-    house.reach, house.refuses, house.record_as = reach, "", "required"
+    house.reach, house.refuses, house.breaks_at, house.record_as = reach, "", "", "required"
     house.visits.clear()
     house.knocks.clear()
     house.known.clear()

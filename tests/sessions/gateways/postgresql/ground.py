@@ -70,6 +70,7 @@ class FakeHouse:
         self.reach = reach
         self.record_as = "required"
         self.refuses = ""
+        self.breaks_at = ""
         self.visits: list[Visit] = []
         self.knocks: list[Knock] = []
         self.terminated: list[int] = []
@@ -83,10 +84,16 @@ class FakeHouse:
         return password
 
     async def verifiers(self, name: str) -> Sequence[Verifier]:
+        self._break("verifiers")
         return list(self.known.get(name, []))
+
+    def _break(self, where: str) -> None:
+        if self.breaks_at == where:
+            raise RuntimeError("the books are away")
 
     async def admit(self, knock: Knock) -> Admitted:
         self.knocks.append(knock)
+        self._break("admit")
         if self.refuses:
             raise NotLetIn(self.refuses)
         if knock.verifier:
@@ -112,6 +119,7 @@ class FakeHouse:
         return tape
 
     async def enter(self, admitted: Admitted, live: Live) -> None:
+        self._break("enter")
         self._visit(admitted).live = live
 
     async def leave(

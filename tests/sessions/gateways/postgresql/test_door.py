@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from jit.kernel import clock
-from tests.sessions.gateways.postgresql.ground import Ground, running
+from tests.sessions.gateways.postgresql.ground import Ground, running, until
 from tests.sessions.gateways.postgresql.raw import Raw
 
 
@@ -114,6 +114,17 @@ class TestWishes:
         finally:
             with ground.root() as root:
                 root.execute(f"ALTER ROLE {ground.role} SET role = shop_writer")
+
+
+class TestHouse:
+    @pytest.mark.parametrize("where", ["verifiers", "admit", "enter"])
+    def test_that_breaks_lets_nobody_in_and_goes_on(self, ground: Ground, where: str) -> None:
+        ground.house.breaks_at = where
+        assert "could not open your session just now" in refusal(ground.dsn())
+        ground.house.breaks_at = ""
+        ground.house.known.clear()
+        ground.connect().close()
+        assert until(lambda: ground.backends() == 0)
 
 
 class TestTarget:
