@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -12,7 +13,7 @@ from jit.api import pagination
 from jit.api import shapes as core
 from jit.api.views import Resource, actor, flag, moment, parse, person, text
 from jit.identity.permissions import Scope
-from sessions import queries, recordings
+from sessions import finding, queries, recordings
 from sessions.api import shapes
 from sessions.operations import cutting
 
@@ -21,7 +22,8 @@ FILTERS = ("user", "role", "target", "ticket", "approver", "state", "kind")
 
 class Sessions(Resource):
     """The access sessions that the caller may see, newest first: their own, and for auditors
-    all of them.
+    all of them. With `q`, those in whose text it is, each with its hits; looking for words in
+    recordings is on the record.
     """
 
     scopes = {"GET": Scope.READ}
@@ -30,6 +32,7 @@ class Sessions(Resource):
         operation_id="sessions_list",
         parameters=[
             *(OpenApiParameter(name, str) for name in (*FILTERS, "from", "to")),
+            OpenApiParameter("q", str, description="Words that were typed or shown."),
             OpenApiParameter("break_glass", bool),
             OpenApiParameter("flagged", bool),
             OpenApiParameter("cursor", str),
@@ -38,14 +41,23 @@ class Sessions(Resource):
         responses=core.page_of(shapes.SessionOut),
     )
     def get(self, request: Request) -> Response:
-        rows = queries.filter_sessions(
-            queries.sessions_visible_to(person(request)),
+        narrowing: dict[str, Any] = {
             **{name: text(request, name) for name in FILTERS},
-            since=moment(request, "from"),
-            until=moment(request, "to"),
-            break_glass=_yes_or_no(request, "break_glass"),
-            flagged=_yes_or_no(request, "flagged"),
-        )
+            "since": moment(request, "from"),
+            "until": moment(request, "to"),
+            "break_glass": _yes_or_no(request, "break_glass"),
+            "flagged": _yes_or_no(request, "flagged"),
+        }
+        if q := text(request, "q"):
+            found = finding.find(
+                user=person(request),
+                q=q,
+                narrowing=narrowing,
+                most=pagination.limit_of(request.query_params.get("limit")),
+                actor=actor(request),
+            )
+            return Response({"items": [shapes.found(one) for one in found], "next": None})
+        rows = queries.filter_sessions(queries.sessions_visible_to(person(request)), **narrowing)
         page = pagination.newest_first(
             rows,
             cursor=request.query_params.get("cursor"),

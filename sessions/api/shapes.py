@@ -9,8 +9,18 @@ from rest_framework import serializers
 
 from jit.api import shapes
 from jit.api.representations import time
+from sessions.finding import Found
 from sessions.models import AccessSession, SessionFlag, SshKey
 from sessions.recording.models import Recording
+
+
+class HitOut(shapes.Shape):
+    """One line that was shown, or a command with its tier, `at_ms` after the beginning."""
+
+    at_ms = serializers.IntegerField()
+    kind = serializers.CharField()
+    tier = serializers.CharField()
+    text = serializers.CharField()
 
 
 class SessionOut(shapes.Shape):
@@ -42,6 +52,7 @@ class SessionOut(shapes.Shape):
     exit_status = serializers.IntegerField(allow_null=True)
     end_asked_at = serializers.DateTimeField(allow_null=True)
     end_asked_by = serializers.CharField()
+    hits = HitOut(many=True, required=False)
 
 
 class RecordingOut(shapes.Shape):
@@ -155,6 +166,14 @@ def session(row: AccessSession) -> dict[str, Any]:
         "end_asked_at": time(row.end_asked_at),
         "end_asked_by": row.end_asked_by,
     }
+
+
+def found(one: Found) -> dict[str, Any]:
+    hits = [
+        {"at_ms": hit.at_ms, "kind": hit.kind, "tier": hit.tier, "text": hit.text}
+        for hit in one.hits
+    ]
+    return {**session(one.session), "hits": hits}
 
 
 class SshKeyIn(shapes.Shape):

@@ -30,6 +30,7 @@ class Filters:
     until: str = ""
     break_glass: str = ""
     flagged: str = ""
+    q: str = ""
 
     @classmethod
     def from_query(cls, given: Mapping[str, Any]) -> Filters:

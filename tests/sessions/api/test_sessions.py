@@ -10,8 +10,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from jit.audit.models import AuditEvent
 from jit.kernel import clock
 from sessions.models import AccessSession
+from sessions.recording.models import TranscriptLine
 from sessions.states import ClosedBecause
 from tests.sessions.used import closed, opened
 from tests.support.world import READER, WRITER, World
@@ -140,3 +142,37 @@ class TestTerminate:
         answer = world.api("rita").post(f"sessions/{session.pk}/terminate/", {"reason": "Enough."})
         assert answer.status_code == 409
         assert answer.json()["code"] == "SessionOver"
+
+
+class TestSearch:
+    @pytest.fixture
+    def said(self, session: AccessSession) -> AccessSession:
+        for number, text in enumerate(("Listing /var/log", "auth.log")):
+            TranscriptLine.objects.create(
+                session=session, number=number, at_ms=number * 1500, text=text
+            )
+        return session
+
+    def test_finds_what_was_shown_and_is_on_the_record(
+        self, world: World, said: AccessSession
+    ) -> None:
+        answer = world.api("udo").get("sessions/", q="AUTH.log", user="rita")
+        (item,) = answer.json()["items"]
+        assert item["id"] == str(said.pk)
+        assert item["hits"] == [{"at_ms": 1500, "kind": "output", "tier": "", "text": "auth.log"}]
+        event = AuditEvent.objects.get(action="session.searched")
+        assert (event.actor_name, event.content["body"]) == ("udo", {"q": "AUTH.log", "hits": 1})
+
+    def test_is_narrowed_by_every_filter(self, world: World, said: AccessSession) -> None:
+        udo = world.api("udo")
+        for other in ({"approver": "bo"}, {"ticket": "OPS-404"}, {"flagged": "true"}):
+            assert ids(udo.get("sessions/", q="auth.log", **other)) == []
+        assert ids(udo.get("sessions/", q="auth.log", approver="ada")) == [str(said.pk)]
+
+    def test_finds_nothing_for_strangers(self, world: World, said: AccessSession) -> None:
+        assert ids(world.api("otto").get("sessions/", q="auth.log")) == []
+        assert ids(world.api("rita").get("sessions/", q="auth.log")) == [str(said.pk)]
+
+    def test_wants_something_to_look_up(self, world: World) -> None:
+        answer = world.api("udo").get("sessions/", q="--")
+        assert (answer.status_code, answer.json()["code"]) == (400, "SearchTooShort")

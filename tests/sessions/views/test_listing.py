@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from sessions.models import AccessSession
+from sessions.recording.models import TranscriptLine
 from sessions.states import ClosedBecause
 from tests.sessions.used import closed, opened
 from tests.support.world import WRITER, World
@@ -113,3 +114,21 @@ class TestOfGrant:
         closed(session)
         assert f"/sessions/{session.pk}/" not in at("rita").get(path, headers=PART).content.decode()
         assert at("otto").get(path, headers=PART).status_code == 404
+
+
+class TestFound:
+    def test_jumps_to_the_second_and_marks_the_words(
+        self, world: World, at: At, session: AccessSession
+    ) -> None:
+        TranscriptLine.objects.create(session=session, number=0, at_ms=2500, text="rm <all> now")
+        answer = at("udo").get("/sessions/", {"q": "<ALL> n", "user": "rita"})
+        text = answer.content.decode()
+        assert f"/sessions/{session.pk}/?t=2.500&amp;q=%3CALL%3E%20n" in text
+        assert "<mark>&lt;all&gt; n</mark>" in text
+        assert not at("otto").get("/sessions/", {"q": "<all> n"}).context["found"]
+
+    def test_keeps_the_form_where_it_is_refused(self, world: World, at: At) -> None:
+        answer = at("udo").get("/sessions/", {"q": "!!"})
+        assert answer.status_code == 400
+        assert "three letters" in answer.content.decode()
+        assert 'value="!!"' in answer.content.decode()

@@ -77,7 +77,12 @@ function heard(message) {
 function connect() {
   socket = new WebSocket(address());
   socket.binaryType = "arraybuffer";
-  socket.onopen = () => { show("Connected"); downSince = 0; sheet.dataset.state = "on"; };
+  socket.onopen = () => {
+    show("Connected");
+    downSince = 0;
+    sheet.dataset.state = "on";
+    sheet.dataset.times = Number(sheet.dataset.times || 0) + 1;
+  };
   socket.onmessage = heard;
   socket.onclose = (event) => {
     sheet.dataset.state = "off";
@@ -135,5 +140,7 @@ setInterval(() => {
 }, 1000);
 
 try { ticket = sessionStorage.getItem(key) ?? ""; } catch { ticket = ""; }
+// For the browser's own tools, and the tests: what is shown, and the line it comes by.
 window.jitTerminal = terminal;
+window.jitSocket = () => socket;
 connect();
