@@ -473,11 +473,16 @@ def _checks() -> Iterator[tuple[str, dict[str, object]]]:
             yield name, {}
 
 
-def failing_checks(ground: Ground, *, without: Collection[str] = ()) -> set[str]:
-    """Return the names of the checks that a connector fails, each on clean ground."""
+def failing_checks(
+    ground: Ground, *, without: Collection[str] = (), only: Collection[str] = ()
+) -> set[str]:
+    """Return the names of the checks that a connector fails, each on clean ground; of all but
+    `without`, or of `only` those.
+    """
     failed = set()
     for name, arguments in _checks():
-        if name.removeprefix("test_") in without:
+        short = name.removeprefix("test_")
+        if short in without or (only and short not in only):
             continue
         ground.reset()
         try:

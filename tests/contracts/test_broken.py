@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import pytest
 
@@ -75,52 +75,56 @@ class TestFailingChecks:
 
 
 class TestFailingChecksOfSSH:
+    """An sshd takes longer than a database: each is asked where it must be noticed."""
+
     SLOW = SLOW | {"a_connection_that_died_meanwhile_is_replaced"}
 
     @pytest.fixture
-    def failures(self) -> Iterator[Callable[[type[SSH]], set[str]]]:
+    def failures(self) -> Iterator[Callable[..., set[str]]]:
         grounds: list[SSHGround] = []
 
-        def run(cls: type[SSH]) -> set[str]:
+        def run(cls: type[SSH], *, only: Collection[str] = ()) -> set[str]:
             grounds.append(SSHGround(cls))
-            return failing_checks(grounds[-1], without=self.SLOW)
+            return failing_checks(grounds[-1], without=self.SLOW, only=only)
 
         yield run
         for ground in grounds:
             ground.close()
 
     def test_a_random_name_is_caught(self, failures):
-        assert failures(broken_ssh.BlindSigning) >= {
+        expected = {
             "gives_until_the_end_and_takes_back_with_proof",
             "giving_twice_makes_one_object_and_one_living_credential",
             "survives_a_crash_at_any_call_of_giving",
             "taking_back_cuts_what_is_open",
         }
+        assert failures(broken_ssh.BlindSigning, only=expected) == expected
 
     def test_a_certificate_that_outlives_its_grant_is_caught(self, failures):
-        assert failures(broken_ssh.DayTicket) >= {
+        expected = {
             "gives_until_the_end_and_takes_back_with_proof",
             "survives_a_crash_at_any_call_of_giving",
             "a_deadline_that_has_passed_gives_nothing",
         }
+        assert failures(broken_ssh.DayTicket, only=expected) == expected
 
     def test_a_claim_without_a_list_is_caught(self, failures):
-        found = failures(broken_ssh.ListsNothing)
-        assert found >= {
+        expected = {
             "gives_until_the_end_and_takes_back_with_proof",
             "taking_back_twice_finds_it_absent",
             "taking_back_cuts_what_is_open",
             "giving_after_taking_back_is_refused",
             "what_the_books_do_not_know_is_seen_and_can_be_taken_back",
         }
-        assert "is_healthy" not in found
+        assert failures(broken_ssh.ListsNothing, only=expected | {"is_healthy"}) == expected
 
     def test_open_connections_left_alone_are_caught(self, failures):
-        assert failures(broken_ssh.ForgetsToCut) >= {
+        expected = {
             "taking_back_cuts_what_is_open",
             "two_grants_at_once_stay_apart",
             "survives_a_crash_at_any_call_of_taking_back",
         }
+        assert failures(broken_ssh.ForgetsToCut, only=expected) == expected
 
     def test_two_living_credentials_are_caught(self, failures):
         assert failures(broken_ssh.KeepsTheOldSerial) == {
