@@ -9,7 +9,7 @@ import pytest
 from tests.sessions.gateways.postgresql.ground import Ground, running, until
 
 
-@pytest.fixture(scope="session", params=["18", "15"])
+@pytest.fixture(scope="package", params=["18", "15"])
 def _ground(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Ground]:

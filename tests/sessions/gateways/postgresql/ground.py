@@ -283,7 +283,7 @@ def running(version: str, folder: Path, **options: Any) -> Iterator[Ground]:
             )
             with psycopg.connect(target.dsn("shop"), autocommit=True) as shop:
                 shop.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
-            root.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+            root.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
 
 
 __all__ = ["Ground", "running", "until"]
