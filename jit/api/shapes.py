@@ -279,6 +279,8 @@ class CredentialOut(Shape):
     user = serializers.CharField()
     password = serializers.CharField()
     database = serializers.CharField(required=False)
+    sslmode = serializers.CharField(required=False)
+    sslrootcert = serializers.CharField(required=False)
     psql = serializers.CharField(required=False)
     command = serializers.CharField(required=False)
 

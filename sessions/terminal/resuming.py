@@ -2,7 +2,7 @@
 
 A line lives in one web process. What the cache holds is only which process that is, so that
 another one can tell "not here" from "not there any more"; the browser then knocks again until
-it reaches the right one (docs/adr/0013-a-web-terminal-lives-in-one-process.md).
+it reaches the right one (docs/adr/0014-a-web-terminal-lives-in-one-process.md).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -38,7 +39,7 @@ def grants(request: PageRequest) -> HttpResponse:
 @sensitive_variables("credential", "rows")
 def credential(request: PageRequest, grant_id: UUID) -> HttpResponse:
     """Show the credential to its owner, this once; every showing is an audit event."""
-    queries.grant_visible_to(request.user, grant_id)
+    grant = queries.grant_visible_to(request.user, grant_id)
     credential = credentials.show(grant_id=grant_id, user=request.user, actor=actor_of(request))
     rows = [
         {"name": name, "value": value, "secret": name in SECRETS}
@@ -46,7 +47,13 @@ def credential(request: PageRequest, grant_id: UUID) -> HttpResponse:
         if value not in {None, ""}
     ]
     rows.sort(key=lambda row: (row["name"] not in {"psql", "ssh", "command"}, not row["secret"]))
-    return render(request, "jit/grants/_credential.html", {"rows": rows, "grant_id": grant_id})
+    context = {
+        "rows": rows,
+        "grant_id": grant_id,
+        "through_gateway": grant.target.kind in settings.GATEWAYS,
+        "seconds": settings.ONE_USE_TOKEN_LIFE,
+    }
+    return render(request, "jit/grants/_credential.html", context)
 
 
 @require_POST
