@@ -62,8 +62,9 @@ async def receive(sock: socket.socket, tls: ssl.SSLContext) -> Opened | Cancel:
 
 async def _over_tls(sock: socket.socket, tls: ssl.SSLContext, *, direct: bool) -> Opened | Cancel:
     loop = asyncio.get_running_loop()
-    _, link = await loop.connect_accepted_socket(Link, sock, ssl=tls, ssl_handshake_timeout=10)
+    link = Link()  # uvloop does not give back the one that it made over TLS
     try:
+        await loop.connect_accepted_socket(lambda: link, sock, ssl=tls, ssl_handshake_timeout=10)
         secured: ssl.SSLObject = link.transport.get_extra_info("ssl_object")
         _check_alpn(secured, direct=direct)
         code, body = await link.read_startup()

@@ -93,11 +93,11 @@ async def _link(reach: Reach) -> Link:
             await loop.sock_sendall(sock, u32.pack(8) + u32.pack(framing.SSL_REQUEST))
             answer = await loop.sock_recv(sock, 1)
             if answer == b"S":
-                return (
-                    await loop.create_connection(
-                        Link, sock=sock, ssl=context, server_hostname=reach.host
-                    )
-                )[1]
+                link = Link()
+                await loop.create_connection(
+                    lambda: link, sock=sock, ssl=context, server_hostname=reach.host
+                )
+                return link
             _check_plain(reach, answer)
         return (await loop.create_connection(Link, sock=sock))[1]
     except BaseException:
