@@ -6,8 +6,11 @@ import datetime as dt
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.conf import settings
+from django.urls import reverse
+
 from jit.elevation.models import Grant
-from sessions import offers
+from sessions import offers, queries
 from sessions.operations import cutting
 
 
@@ -18,5 +21,9 @@ class Sessions:
     def offer(self, *, grant: Grant, now: dt.datetime) -> dict[str, str] | None:
         return offers.offer(grant=grant, now=now)
 
-    def recordings(self, *, grant_id: UUID) -> list[str]:  # noqa: ARG002 -- the port's signature
-        return []  # No page shows a recording yet, so there is no address to give.
+    def recordings(self, *, grant_id: UUID) -> list[str]:
+        recorded = queries.recorded_sessions_of(grant_id)
+        return [
+            settings.BASE_URL + reverse("sessions:session", args=[session_id])
+            for session_id in recorded
+        ]

@@ -29,7 +29,7 @@ WHERE deleted_at IS NULL AND (standing IN ('broken', 'incomplete', 'missing') OR
 _WAITING = """
 SELECT count(*), EXTRACT(EPOCH FROM (%(now)s - min(s.closed_at)))::float8
 FROM jit_sessions_accesssession s JOIN jit_sessions_recording r ON r.session_id = s.id
-WHERE s.state = 'CLOSED' AND r.stored_at IS NULL
+WHERE r.stored_at IS NULL AND s.state IN ('CLOSED')
 """
 
 

@@ -97,6 +97,12 @@ def sessions_of_grants(grants: Iterable[UUID]) -> QuerySet[AccessSession]:
     return sessions().filter(grant_id__in=grants).order_by("opened_at", "id")
 
 
+def recorded_sessions_of(grant_id: UUID) -> list[UUID]:
+    """Return the ids of the grant's sessions of which there is a recording, the first first."""
+    rows = AccessSession.objects.filter(grant_id=grant_id, recording__isnull=False)
+    return list(rows.order_by("opened_at", "id").values_list("pk", flat=True))
+
+
 def sessions_of_request(user: User, request_id: UUID) -> QuerySet[AccessSession]:
     """Return the sessions under one request that `user` may see, the first one first."""
     rows = sessions_visible_to(user).filter(grant__request_id=request_id)
