@@ -17,7 +17,7 @@ from sessions.models import AccessSession
 from sessions.operations import viewing
 from sessions.recording import exporting, stored
 from sessions.recording.asciicast import Event
-from sessions.recording.models import Command, Recording, TranscriptLine
+from sessions.recording.models import Command, Recording, Tier, TranscriptLine
 from sessions.recording.redaction import Redactor
 from sessions.streaming import stream
 
@@ -107,8 +107,12 @@ def lines_of(
 
 
 def commands_of(session: AccessSession, *, most: int, after: int = -1) -> list[Command]:
-    """Return at most `most` of what was done, in order, with secrets hidden."""
+    """Return at most `most` of what was done, in order, with secrets hidden. Where a protocol
+    names each statement, nothing is guessed from the picture of it.
+    """
     rows = Command.objects.filter(session=session, number__gt=after)
+    if session.kind == "postgresql":
+        rows = rows.exclude(tier=Tier.GUESSED)
     redactor = Redactor.of_settings()
     found = list(rows.order_by("number")[:most])
     for row in found:

@@ -241,7 +241,10 @@ def _escaped(text: str) -> str:
 
 
 def _redacted(detail: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
-    return {
-        key: redactor.text(value) if isinstance(value, str) else value
-        for key, value in detail.items()
-    }
+    return {key: _hidden(value, redactor) for key, value in detail.items()}
+
+
+def _hidden(value: Any, redactor: Redactor) -> Any:
+    if isinstance(value, list):
+        return [_hidden(one, redactor) for one in value]
+    return redactor.text(value) if isinstance(value, str) else value

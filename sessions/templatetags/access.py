@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from types import MappingProxyType
+from typing import Any
 
 from django import template
 from django.utils import timezone
@@ -66,6 +67,14 @@ def seconds(milliseconds: int) -> str:
 def clock_at(milliseconds: int) -> str:
     """Return a place in a recording as `4:05`."""
     return clock_left(milliseconds // 1000)
+
+
+@register.filter
+def parameters(told: Any) -> list[str]:
+    """Return a statement's parameters as text."""
+    if not isinstance(told, list):
+        return [str(told)] if told else []
+    return ["NULL" if one is None else str(one) for one in told]
 
 
 @register.simple_tag

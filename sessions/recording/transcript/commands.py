@@ -108,8 +108,15 @@ def _unescaped(text: str) -> str:
 
 
 def _bounded(detail: dict[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for key, value in list(detail.items())[:20]:
-        plain = isinstance(value, bool | int | float) or value is None
-        kept[str(key)[:40].replace("\0", "�")] = value if plain else storable(str(value))[:500]
-    return kept
+    """Return a fact as it is kept: short, and lists (a statement's parameters) as lists."""
+    return {
+        str(key)[:40].replace("\0", "�"): _short(value) for key, value in list(detail.items())[:20]
+    }
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, bool | int | float) or value is None:
+        return value
+    if isinstance(value, list):
+        return [_short(one) if not isinstance(one, list) else str(one) for one in value[:50]]
+    return storable(str(value))[:500]

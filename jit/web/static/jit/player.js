@@ -58,9 +58,10 @@ function player(place) {
     place.dataset.ready = "1";
   }
 
+  // A line's time is that of its first letter, in whole milliseconds: a moment later it is there.
   async function jump(second) {
     if (!current) return;
-    await current.seek(played(second));
+    await current.seek(played(second + 0.1));
     place.dataset.at = second;
     screen.scrollIntoView({ block: "nearest" });
   }
@@ -89,7 +90,7 @@ function player(place) {
     if (!answer.ok) { says.textContent = "The recording can't be read now. Reload the page to try again."; return; }
     text = await answer.text();
     if (!read(text)) { says.textContent = "Nothing was shown on a screen. What was done is listed below."; place.dataset.ready = "1"; return; }
-    const start = Number(place.dataset.start || 0);
+    const start = Math.min(Number(place.dataset.start || 0), times.at(-1) ?? 0);
     build(start, false);
     if (start) jump(start);
   }
