@@ -109,6 +109,7 @@ class TestTerminal:
         assert at > 0
         udo.get_by_role("searchbox", name="Words in it").fill("the-answer-is-42")
         udo.get_by_role("button", name="Search").click()
+        expect(udo.locator("#transcript mark").first).to_have_text("the-answer-is-42")
         udo.locator("#transcript button[data-seek]").first.click()
         expect(playback).not_to_have_attribute("data-at", str(at))
         assert float(playback.get_attribute("data-at") or 0) < at
