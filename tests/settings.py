@@ -34,7 +34,7 @@ def _audit_key() -> str:
     return path
 
 
-# xdist's workers share the Valkey server, each with a database of its own.
+# Where xdist's workers share a Valkey server, each has a database of its own.
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")
 _audit_key_file = _audit_key()
 for _name in [name for name in os.environ if name.startswith(("JIT_", "DATABASE_", "REDIS_"))]:

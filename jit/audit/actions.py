@@ -14,7 +14,6 @@ class Action(StrEnum):
     REQUEST_DENIED = "request.denied"
     REQUEST_WITHDRAWN = "request.withdrawn"
     REQUEST_LAPSED = "request.lapsed"
-    REQUEST_REFUSED = "request.refused"
     # The grant
     GRANT_CREATED = "grant.created"
     GRANT_ACTIVATING = "grant.activating"

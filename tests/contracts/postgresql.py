@@ -98,6 +98,8 @@ class PostgreSQLGround(Ground):
         self.target = prepared(version)
         self.cls = cls
         self.root = psycopg.connect(self.target.dsn(), autocommit=True)
+        # Tests before may keep connections of their own to the shared cluster.
+        (self.began_at,) = self.root.execute("SELECT clock_timestamp()").fetchone()
 
     def close(self) -> None:
         self.root.close()
@@ -179,7 +181,8 @@ class PostgreSQLGround(Ground):
 
     def settled(self) -> bool:
         rows = self.root.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = %s", [SERVICE]
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND backend_start > %s",
+            [SERVICE, self.began_at],
         )
         return rows.fetchone() == (0,)
 

@@ -21,8 +21,12 @@ import stamps
 PINNED = sorted((ROOT / "requirements").glob("*.txt"))
 
 
+# What runs before anything is installed; the reader of recordings is for whoever has one.
+AT_START = sorted(set((ROOT / "scripts").glob("*.py")) - {ROOT / "scripts" / "read_recording.py"})
+
+
 class TestScripts:
-    @pytest.mark.parametrize("file", sorted((ROOT / "scripts").glob("*.py")), ids=lambda f: f.name)
+    @pytest.mark.parametrize("file", AT_START, ids=lambda f: f.name)
     def test_are_python_3_8(self, file):
         tree = ast.parse(file.read_text(), feature_version=(3, 8))
         imported = {

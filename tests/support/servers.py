@@ -34,12 +34,14 @@ class Target:
 def ensure() -> dict[str, str]:
     """Return `database`, `superuser` and `redis` URLs of this run's servers, starting them once.
 
-    A variable of the environment marks them as started: child processes (xdist's workers, a web
-    server under test) use the same ones.
+    A variable of the environment marks them as started: child processes (a web server under
+    test) use the same ones. Each of xdist's workers has its own: a transaction that one leaves
+    open holds back the sealing of the log in every database of the cluster.
     """
-    if _MARK not in os.environ:
-        os.environ[_MARK] = _guarded("ours")
-    where: dict[str, str] = json.loads(os.environ[_MARK])
+    mark = _MARK + os.environ.get("PYTEST_XDIST_WORKER", "")
+    if mark not in os.environ:
+        os.environ[mark] = _guarded("ours")
+    where: dict[str, str] = json.loads(os.environ[mark])
     return where
 
 

@@ -79,6 +79,7 @@ class RunningGateway:
     async def _close(self) -> None:
         self.listener.close()
         await self.house.close()
+        await self.gateway.close()
         self.recorder.stop()
 
 

@@ -148,9 +148,12 @@ async def _with_terminal(process: Process, argv: list[str], env: dict[str, str])
 
     inward = asyncio.create_task(_inward(process, child.pid, feed, lambda: None, ours))
     outward = asyncio.create_task(_outward(reader, process.stdout))
-    os.close(theirs)
     try:
-        return await _until_the_end(process, child, inward, [outward])
+        # Ours of the far end stays open for as long as the program runs: before it has opened
+        # its own, a terminal with no far end reads as finished.
+        return await _until_the_end(
+            process, child, inward, [outward], at_its_end=lambda: os.close(theirs)
+        )
     finally:
         transport.close()
 
@@ -160,6 +163,7 @@ async def _until_the_end(
     child: asyncio.subprocess.Process,
     inward: asyncio.Task[None],
     outward: list[asyncio.Task[None]],
+    at_its_end: Callable[[], None] = lambda: None,
 ) -> int:
     """Return the child's code once it ended and all was told; a closed channel ends it."""
     left = asyncio.create_task(process.channel.wait_closed())
@@ -168,6 +172,7 @@ async def _until_the_end(
     if not ended.done():
         _kill(child.pid)
     code = await ended
+    at_its_end()
     if not left.done():
         await asyncio.wait(outward, timeout=2)
     for task in (inward, left, *outward):

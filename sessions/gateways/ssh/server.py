@@ -45,6 +45,12 @@ class Gateway:
             len(self._visitors) <= MOST_CONNECTIONS and self._from[address] <= MOST_FROM_ONE_ADDRESS
         )
 
+    async def close(self) -> None:
+        """Close every connection that is left, after their sessions have ended in order."""
+        for visitor in list(self._visitors):
+            visitor.connection.abort()
+        await asyncio.sleep(0)
+
     def leave_place(self, visitor: Visitor) -> None:
         if visitor in self._visitors:
             self._visitors.discard(visitor)
@@ -59,13 +65,15 @@ async def serve(told: asyncio.Event) -> None:
         recorder = service.start(here.spool)
         house = House(kind=KIND, name=here.name, address=f"{host}:{port}")
         await house.open()
-        listener = await listen(Gateway(house=house, recorder=recorder), host, port)
+        gateway = Gateway(house=house, recorder=recorder)
+        listener = await listen(gateway, host, port)
         log.info("the SSH gateway listens at %s:%d", host, listener.get_port())
         try:
             await told.wait()
         finally:
             listener.close()
             await house.close()
+            await gateway.close()
             await asyncio.get_running_loop().run_in_executor(None, recorder.stop)
 
 

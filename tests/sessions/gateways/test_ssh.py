@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from jit.audit.models import AuditEvent
 from jit.catalog.models import Role
 from jit.elevation.models import Grant
 from jit.kernel import clock
@@ -97,6 +98,14 @@ class TestRefusals:
         assert done.returncode != 0
         assert b"No grant of yours is called 'web-1-operator'" in done.stderr
         assert not AccessSession.objects.exists()
+
+    def test_asks_the_catalogue_again_and_says_so_in_the_log(self, rita: Visitor, operator: Role):
+        grant = hold(operator)
+        Role.objects.update(enabled=False)
+        done = rita.ssh("id", options=["-oLogLevel=INFO"])
+        assert b"web-1-operator is no longer in the catalogue." in done.stderr
+        (event,) = AuditEvent.objects.filter(action="session.refused")
+        assert event.grant_id == grant.pk
 
     def test_refuses_a_key_that_nobody_registered(
         self, rita: Visitor, operator: Role, tmp_path: Path

@@ -34,7 +34,9 @@ class TestRequests:
         for _ in range(6):
             row = world.ask()
             lapse.withdraw(request_id=row.pk, user=world.user("rita"), actor=world.actor("rita"))
-        monkeypatch.setattr("jit.web.paging.newest_first.__kwdefaults__", {"limit": 4})
+        monkeypatch.setattr(
+            "jit.web.paging.newest_first.__kwdefaults__", {"limit": 4, "field": "created_at"}
+        )
         rita = at("rita")
         with django_assert_max_num_queries(8):
             first = rita.get("/requests/")
