@@ -57,7 +57,12 @@ function connect() {
   };
   socket.onclose = (event) => {
     delete document.documentElement.dataset.live;
-    if (event.code === 4401) { show("Signed out: reload the page"); return; }
+    if (event.code === 4401) {
+      show("Signed out: reload the page");
+      // Reading the page anew leads to the sign-in; half-written words are never thrown away.
+      if (!living().some(busy)) location.reload();
+      return;
+    }
     show("Reconnecting");
     clearInterval(fallback);
     fallback = setInterval(() => hinted("*"), 15000);
