@@ -131,6 +131,7 @@ class TestAClick:
         with jit.log_in(jit.credential(grant_id)) as connection:
             connection.execute("SELECT count(*) FROM orders")
 
+        until(rita.messages)  # Slack is told a moment after the target.
         shown = until(rita.message, lambda found: "done" in buttons_of(found["blocks"]))
         assert "Active until" in text_of(shown["blocks"])
         told = until(rita.thread, lambda found: len(found) > 1)

@@ -37,7 +37,16 @@ def at(grant: Grant, work: Callable[..., Awaitable[Any]], name: str = "rita") ->
     def page(**asked: Any) -> Browser:
         return Browser(f"/ws/terminal/{grant.pk}/", cookies, **asked)
 
-    return async_to_sync(work)(page)
+    async def work_and_leave() -> Any:
+        """Hang up what is kept for who may come back: its loop ends with the test."""
+        try:
+            return await work(page)
+        finally:
+            for line in list(resuming.lines._lines.values()):
+                line.hang_up()
+                await line.connection.wait_closed()
+
+    return async_to_sync(work_and_leave)()
 
 
 async def opened(page: Any) -> Browser:
