@@ -47,7 +47,7 @@ class TooSlow(AssertionError):
 
 
 def until[Seen](
-    look: Callable[[], Seen], holds: Callable[[Seen], object] = bool, *, seconds: float = 30
+    look: Callable[[], Seen], holds: Callable[[Seen], object] = bool, *, seconds: float = 90
 ) -> Seen:
     """Return what `look()` gives once it `holds`; raises TooSlow with what was seen last."""
     end = time.monotonic() + seconds
@@ -266,7 +266,7 @@ class Running:
         self.wait(grant_id, "ACTIVE", by=by)
         return request_id, grant_id
 
-    def wait(self, grant_id: str, state: str, *, by: str = "rita", seconds: float = 30) -> Any:
+    def wait(self, grant_id: str, state: str, *, by: str = "rita", seconds: float = 90) -> Any:
         """Return the grant once it is in `state`."""
         person = self.person(by)
         return until(
