@@ -359,7 +359,12 @@ class ConnectorContract:
             connector.provision(spec)
             pieces = proxy.pieces
             assert_gone(ground, connector, spec)
-        lost = [self._arrive_late(ground, piece, held) for piece in range(1, pieces + 1)]
+        # A busy machine joins pieces, so that one held back may be missing from a single try: what
+        # is given without its answer is given so each time.
+        lost = [
+            any(self._arrive_late(ground, piece, held) for _ in range(3))
+            for piece in range(1, pieces + 1)
+        ]
         assert lost == sorted(lost, reverse=True), "something was given without its answer"
         assert all(lost) or ground.says_goodbye
         assert sum(lost) > pieces // 2
