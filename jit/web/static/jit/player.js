@@ -53,7 +53,7 @@ function player(place) {
     screen.replaceChildren();
     current = window.AsciinemaPlayer.create({ data: text }, screen, {
       ...DARK, speed: Number(speed.value), startAt, preload: true, autoPlay: play,
-      poster: `npt:${startAt || 0.1}`, ...(idle.checked ? { idleTimeLimit: IDLE } : {}),
+      poster: `npt:${(startAt || 0) + 0.1}`, ...(idle.checked ? { idleTimeLimit: IDLE } : {}),
     });
     place.dataset.ready = "1";
   }
