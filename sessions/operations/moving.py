@@ -16,7 +16,7 @@ from jit.kernel.actor import CLOCK, Actor, ActorKind, Channel
 from jit.workflow import hints
 from sessions import queries
 from sessions.models import AccessSession
-from sessions.states import OPEN, SESSION, ClosedBecause, SessionState
+from sessions.states import OPEN, SESSION, ClosedBecause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,3 @@ def _person(session: AccessSession) -> Actor:
         name=session.user.username,
         channel=Channel.WEB if session.door == "web" else Channel.CLI,
     )
-
-
-def is_over(session: AccessSession) -> bool:
-    return session.state in {SessionState.CLOSED, SessionState.SEALED}

@@ -12,12 +12,12 @@ from django.conf import settings
 from jit.identity.models import User
 from jit.kernel.errors import DomainError, NotAllowed
 from sessions.gateways.ssh import host_keys
+from sessions.gateways.ssh.upstream import CIPHERS
 from sessions.offers import host_and_port
 from sessions.operations import entering
 from sessions.terminal.line import Line
 
 TERM = "xterm-256color"
-CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 TIMEOUT = 15
 
 
