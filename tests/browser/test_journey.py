@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.conftest import PHONE, People
 from tests.support.processes import Running, until
@@ -130,6 +130,20 @@ class TestLive:
         running.bo.decide(asked, "deny", comment="Ask the team first.")
         expect(rita.locator("#head")).to_contain_text("Denied")
         expect(rita.locator("#chain")).to_contain_text("Ask the team first.")
+
+    def test_what_happened_before_the_page_could_hear_is_shown(
+        self, people: People, running: Running
+    ) -> None:
+        asked = running.rita.ask().json()["id"]
+        ada = people.at("ada", "/")
+
+        def withdraw_then_connect(socket: WebSocketRoute) -> None:
+            running.rita.post(f"requests/{asked}/withdraw/")
+            socket.connect_to_server()
+
+        ada.route_web_socket("**/ws/live/", withdraw_then_connect)
+        ada.goto(f"/requests/{asked}/")
+        expect(ada.locator("#head")).to_contain_text("Withdrawn")
 
     def test_what_is_being_typed_is_not_swept_away(self, people: People, running: Running) -> None:
         asked = running.rita.ask().json()["id"]

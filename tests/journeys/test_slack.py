@@ -104,6 +104,7 @@ class TestTheDemo:
         assert slack_people.main("ada", "approve") == 0
         grant = until(lambda: jit.rita.request(request_id)["grant"])
         jit.wait(grant["id"], "ACTIVE")
+        until(workspace.human("rita").messages)  # Slack is told a moment after the target.
         until(lambda: buttons_of(workspace.human("rita").messages()[0]["blocks"]).count("done"))
         assert slack_people.main("rita", "done") == 0
         jit.wait(grant["id"], "ENDED")

@@ -2,7 +2,7 @@
 // everything that lives reads itself every 15 seconds instead.
 
 const light = document.querySelector("[data-live-light] span");
-let socket, wait = 500, fallback;
+let socket, wait = 500, fallback, asked = new Set(), unheard = [];
 const pending = new Set();
 
 const living = () => [...document.querySelectorAll("[data-watch]")];
@@ -14,16 +14,21 @@ function busy(element) {
     && document.activeElement.matches("input:not([type=radio]), textarea, select"));
 }
 
+// What opening its <details> loads anyway needs nothing while that is closed.
+const folded = (element) => element.closest("details:not([open])")
+  && element.getAttribute("hx-trigger")?.includes("toggle");
+
 function refresh(element) {
+  if (folded(element)) return;
   if (busy(element)) { element.setAttribute("data-stale", ""); return; }
   element.removeAttribute("data-stale");
   window.htmx.trigger(element, "hint");
 }
 
-function hinted(id) {
+function hinted(...ids) {
   for (const element of living()) {
     const watched = element.dataset.watch.split(" ");
-    if (id === "*" || watched.includes(id) || watched.includes("person") || watched.includes("operators")) pending.add(element);
+    if (ids.some((id) => id === "*" || watched.includes(id))) pending.add(element);
   }
   clearTimeout(hinted.timer);
   hinted.timer = setTimeout(() => {
@@ -34,9 +39,14 @@ function hinted(id) {
 
 function show(text) { if (light) light.textContent = text; }
 
+// Each name is asked for once a connection. What happened between the page's making and the
+// server's "watching" was told to nobody: then whatever watches a new name reads itself once.
 function watch() {
-  const wanted = names().filter((name) => name !== "person");
-  if (socket?.readyState === WebSocket.OPEN && wanted.length) socket.send(JSON.stringify({ watch: wanted }));
+  const wanted = names().filter((name) => !asked.has(name));
+  if (socket?.readyState !== WebSocket.OPEN || !wanted.length) return;
+  for (const name of wanted) asked.add(name);
+  unheard.push(wanted);
+  socket.send(JSON.stringify({ watch: wanted }));
 }
 
 function connect() {
@@ -46,14 +56,15 @@ function connect() {
     clearInterval(fallback);
     show("Live");
     document.documentElement.dataset.live = "on";
+    asked = new Set(); unheard = [];
     watch();
-    if (wait > 500) hinted("*");
     wait = 500;
   };
   socket.onmessage = (event) => {
     const hint = JSON.parse(event.data);
-    if (hint.about === "watching") { document.documentElement.dataset.watching = hint.count; return; }
-    hinted(hint.id || "*");
+    if (hint.about === "watching") hinted(...unheard.shift() ?? []);
+    else if (hint.id) hinted(hint.id, "person", "operators");
+    else hinted("*");
   };
   socket.onclose = (event) => {
     delete document.documentElement.dataset.live;
