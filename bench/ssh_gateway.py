@@ -234,7 +234,12 @@ async def many(ways: Ways, count: int, pid: int) -> tuple[list[Any], int, float,
 
 
 def is_alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+    """Return whether a program still runs; one that is dead and not yet reaped does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
 
 
 async def gone(shells: list[Any]) -> None:

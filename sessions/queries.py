@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,9 +116,12 @@ def flags_of(session: AccessSession) -> QuerySet[SessionFlag]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Whether an open session may go on: `seconds_left` by the database's clock, or why not."""
+    """Whether an open session may go on, until `over_at` by `time.monotonic`, or why not.
 
-    seconds_left: float
+    The database's clock counts: its own end is never before that, however slow the answer was.
+    """
+
+    over_at: float
     over: bool = False
     because: ClosedBecause = ClosedBecause.REVOKED
     sentence: str = ""
@@ -125,6 +129,7 @@ class Standing:
 
 def standings(*, gateway_id: UUID) -> dict[UUID, Standing]:
     """Return the standing of every open session of a gateway, in one statement."""
+    asked = time.monotonic()
     rows = (
         AccessSession.objects.filter(gateway_id=gateway_id, state__in=OPEN)
         .select_related("grant", "user")
@@ -139,11 +144,11 @@ def standings(*, gateway_id: UUID) -> dict[UUID, Standing]:
         )
         .annotate(now=Func(function="clock_timestamp", output_field=DateTimeField()))
     )
-    return {row.pk: _standing(row, row.now) for row in rows}
+    return {row.pk: _standing(row, row.now, asked) for row in rows}
 
 
-def _standing(row: AccessSession, now: dt.datetime) -> Standing:
-    left = (earliest_end(row.grant) - now).total_seconds()
+def _standing(row: AccessSession, now: dt.datetime, asked: float) -> Standing:
+    over_at = asked + (earliest_end(row.grant) - now).total_seconds()
     if row.end_asked_because:
         because = ClosedBecause(row.end_asked_because)
         said = {
@@ -152,10 +157,10 @@ def _standing(row: AccessSession, now: dt.datetime) -> Standing:
                 f"{row.end_asked_by} ended this session: {row.end_asked_comment}"
             ),
         }.get(because, "Your grant was taken back.")
-        return Standing(left, over=True, because=because, sentence=said)
+        return Standing(over_at, over=True, because=because, sentence=said)
     if row.grant.state != GrantState.ACTIVE or not row.user.is_active:
-        return Standing(left, over=True, sentence="Your grant was taken back.")
-    return Standing(left)
+        return Standing(over_at, over=True, sentence="Your grant was taken back.")
+    return Standing(over_at)
 
 
 def earliest_end(grant: Grant) -> dt.datetime:

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 1.0
 WARN_AT = (300.0, 60.0)
 """Seconds before its end at which a session's person is warned."""
+_NEARER = 0.01
+"""What is told of an end is early by as long as the answer took: a later one is nearer."""
 _END_WITHIN = 5.0
 _CLOSE_EVERY = 0.02
 _ASKERS = 8
@@ -52,8 +54,8 @@ class LiveSession(Protocol):
 class _Guest:
     session_id: UUID
     live: LiveSession
-    ends: float
-    """When it ends, by the loop's monotonic clock."""
+    over_at: float
+    """When it ends, by the loop's clock, which is `time.monotonic`; never later than its grant."""
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     ending: bool = False
 
@@ -104,10 +106,9 @@ class House:
         task.add_done_callback(self._done)
         return task
 
-    def welcome(self, *, session_id: UUID, live: LiveSession, seconds_left: float) -> None:
-        """Look after a session from now on, until `farewell`."""
-        loop = asyncio.get_running_loop()
-        guest = _Guest(session_id, live, loop.time() + seconds_left)
+    def welcome(self, *, session_id: UUID, live: LiveSession, over_at: float) -> None:
+        """Look after a session from now on, until `farewell`; it ends at `over_at`."""
+        guest = _Guest(session_id, live, over_at)
         self._guests[session_id] = guest
         self._set_timers(guest)
 
@@ -135,9 +136,9 @@ class House:
     def _set_timers(self, guest: _Guest) -> None:
         _cancel(guest)
         loop = asyncio.get_running_loop()
-        guest.timers = [loop.call_at(guest.ends, self._time_is_over, guest)]
+        guest.timers = [loop.call_at(guest.over_at, self._time_is_over, guest)]
         for seconds in WARN_AT:
-            at = guest.ends - seconds
+            at = guest.over_at - seconds
             if at > loop.time():
                 guest.timers.append(loop.call_at(at, self._warn, guest, seconds))
 
@@ -181,7 +182,6 @@ class House:
         if not known:
             return
         standings = await self.ask(queries.standings, gateway_id=self.gateway.pk)
-        now = asyncio.get_running_loop().time()
         for guest in known:
             standing = standings.get(guest.session_id)
             if standing is None:
@@ -189,8 +189,8 @@ class House:
                     self._end_soon(guest, ClosedBecause.LOST, "This session was given up.")
             elif standing.over:
                 self._end_soon(guest, standing.because, standing.sentence)
-            elif abs(now + standing.seconds_left - guest.ends) > LOOK_EVERY / 2:
-                guest.ends = now + standing.seconds_left
+            elif not -LOOK_EVERY / 2 < standing.over_at - guest.over_at < _NEARER:
+                guest.over_at = standing.over_at
                 self._set_timers(guest)
 
     async def _listen_for_ever(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,9 +57,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """A session that may be opened, until `ends_at`; `seconds_left` counts from the answer, by
-    the database's clock. `record` is what the policy demands of the recorder: required,
-    best_effort or none. `target_config` and `role_config` are the connector's own.
+    """A session that may be opened, until `ends_at`. That is `over_at` by `time.monotonic` of
+    this process, or a moment later, however long the answer took. `record` is what the policy
+    demands of the recorder: required, best_effort or none. `target_config` and `role_config`
+    are the connector's own.
     """
 
     session_id: UUID
@@ -70,7 +72,7 @@ class Admission:
     target_config: Mapping[str, Any] = field(repr=False)
     role_config: Mapping[str, Any]
     ends_at: dt.datetime
-    seconds_left: float
+    over_at: float
     record: str
     ticket: str
     justification: str
@@ -119,6 +121,7 @@ def _open(
     with transaction.atomic():
         # The grant is locked, so that none is admitted beside a revocation that has begun.
         grant = elevation.lock_grant(grant.pk)
+        asked = time.monotonic()
         now = db.now()
         if grant.state != GrantState.ACTIVE or grant.ends_at is None or grant.ends_at <= now:
             raise NotAdmitted(f"Your grant of {grant.role.slug} is {grant.state} by now.")
@@ -164,7 +167,7 @@ def _open(
         target_config=grant.target.config,
         role_config=grant.role.config,
         ends_at=queries.earliest_end(grant),
-        seconds_left=(queries.earliest_end(grant) - now).total_seconds(),
+        over_at=asked + (queries.earliest_end(grant) - now).total_seconds(),
         record=record,
         ticket=grant.request.ticket_key,
         justification=grant.request.justification,

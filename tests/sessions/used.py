@@ -16,17 +16,21 @@ def gateway() -> GatewayProcess:
     return found or processes.arrive(kind="postgresql", name="tests", address="127.0.0.1:1")
 
 
-def opened(grant: Grant, *, live: bool = True, **more: Any) -> AccessSession:
-    """Return a session of the grant's holder under it, LIVE unless told otherwise."""
-    caller = admission.Caller(
+def caller(grant: Grant) -> admission.Caller:
+    """Return the grant's holder as they come to the gateway with psql."""
+    return admission.Caller(
         user=grant.user,
         door=Door.POSTGRESQL,
         proof=Proof.TOKEN,
         source_address="192.0.2.7",
         client="psql",
     )
+
+
+def opened(grant: Grant, *, live: bool = True, **more: Any) -> AccessSession:
+    """Return a session of the grant's holder under it, LIVE unless told otherwise."""
     admitted = admission.authorise(
-        wanted=str(grant.pk), kind="postgresql", caller=caller, gateway=gateway(), **more
+        wanted=str(grant.pk), kind="postgresql", caller=caller(grant), gateway=gateway(), **more
     )
     if live:
         moving.went_live(session_id=admitted.session_id)

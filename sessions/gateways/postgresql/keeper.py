@@ -69,7 +69,7 @@ class Keeper:
             person=opened.username,
             target=opened.target,
             role=opened.role,
-            seconds_left=opened.seconds_left,
+            over_at=opened.over_at,
             record=opened.record,
             reach=reach,
         )
@@ -96,7 +96,7 @@ class Keeper:
         self._house.welcome(
             session_id=admitted.session_id,
             live=_Welcomed(live),
-            seconds_left=admitted.seconds_left,
+            over_at=admitted.over_at,
         )
         await self._house.ask(moving.went_live, session_id=admitted.session_id)
 

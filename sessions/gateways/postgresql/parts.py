@@ -42,7 +42,8 @@ class Admitted:
     person: str
     target: str
     role: str
-    seconds_left: float
+    over_at: float
+    """By `time.monotonic`."""
     record: str
     """"required", "best_effort" or "none"."""
     reach: Reach

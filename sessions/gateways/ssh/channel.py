@@ -66,9 +66,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
     def start_recording(self) -> None:
         """Begin the recording. Raises RecorderNeeded where there must be one and is none."""
         admitted = self.admitted
-        self.house.welcome(
-            session_id=admitted.session_id, live=self, seconds_left=admitted.seconds_left
-        )
+        self.house.welcome(session_id=admitted.session_id, live=self, over_at=admitted.over_at)
         if admitted.record == "none":
             return
         try:

@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -108,7 +109,7 @@ class FakeHouse:
             person="rita",
             target="orders-db",
             role="orders-db-writer",
-            seconds_left=300,
+            over_at=time.monotonic() + 300,
             record=self.record_as,
             reach=self.reach,
         )
