@@ -245,7 +245,7 @@ _EVERY = {
     "sessions.bury_the_silent": 5,
     "sessions.recording.seal": 5,
     "sessions.recording.index": 5,
-    "sessions.recording.check_again": 3600,
+    "sessions.recording.check_again": 300,
     "sessions.recording.delete_what_is_due": 3600,
 }
 if SLACK["bot_token"]:
@@ -441,8 +441,10 @@ RECORDINGS_KEPT_DAYS = {
     "critical": env.integer("JIT_RECORDINGS_KEPT_DAYS_CRITICAL", 730),
 }
 """By the risk of the role; a legal hold keeps a recording beyond that."""
-RECORDINGS_VERIFY_DAYS = env.integer("JIT_RECORDINGS_VERIFY_DAYS", 7)
-"""Each stored recording is read and verified again after so many days; a share each hour."""
+RECORDINGS_VERIFY_DAYS = env.integer("JIT_RECORDINGS_VERIFY_DAYS", 1)
+"""Each stored recording is read and verified again within so many days."""
+RECORDINGS_VERIFY_SECONDS = env.integer("JIT_RECORDINGS_VERIFY_SECONDS", 60)
+"""A worker does that for at most so many seconds of every five minutes."""
 RECORDINGS_MISSING_AFTER = env.integer("JIT_RECORDINGS_MISSING_AFTER", 3600)
 """Seconds after a session's end when a recording that did not reach the store counts as lost."""
 

@@ -31,6 +31,10 @@ SELECT count(*), EXTRACT(EPOCH FROM (%(now)s - min(s.closed_at)))::float8
 FROM jit_sessions_accesssession s JOIN jit_sessions_recording r ON r.session_id = s.id
 WHERE r.stored_at IS NULL AND s.state IN ('CLOSED')
 """
+_VERIFIED = """
+SELECT EXTRACT(EPOCH FROM (%(now)s - min(verified_at)))::float8 FROM jit_sessions_recording
+WHERE stored_at IS NOT NULL AND deleted_at IS NULL
+"""
 
 
 def families() -> Iterator[GaugeMetricFamily]:
@@ -44,6 +48,8 @@ def families() -> Iterator[GaugeMetricFamily]:
         broken, incomplete, missing, aside, failed = cursor.fetchone()
         cursor.execute(_WAITING, {"now": now})
         waiting, oldest = cursor.fetchone()
+        cursor.execute(_VERIFIED, {"now": now})
+        (unverified,) = cursor.fetchone()
     sessions = GaugeMetricFamily(
         "jit_sessions", "Access sessions by state, without the sealed", labels=["state"]
     )
@@ -73,4 +79,9 @@ def families() -> Iterator[GaugeMetricFamily]:
         "jit_oldest_recording_not_stored_seconds",
         "How long ago the first of those sessions closed",
         value=max(0.0, oldest or 0.0),
+    )
+    yield GaugeMetricFamily(
+        "jit_oldest_recording_verified_seconds",
+        "How long ago the recording that waits longest to be verified again was",
+        value=max(0.0, unverified or 0.0),
     )

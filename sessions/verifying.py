@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from jit.audit import queries as audit
 from jit.kernel.errors import Conflict
 from sessions.models import AccessSession
 from sessions.recording import problems as told
-from sessions.recording import stored
+from sessions.recording import queries, stored
 from sessions.recording.models import Recording, Standing
 
 
@@ -47,14 +46,7 @@ def verify(session: AccessSession, recording: Recording) -> Verified:
     problems = stored.reading(recording).finish()
     known = {(each["kind"], each["first"], each["last"]) for each in recording.problems}
     fresh = [each for each in problems if (each.kind.value, each.first, each.last) not in known]
-    sealed = next(
-        (
-            event
-            for event in audit.timeline_of_request(session.grant.request_id)
-            if event.action == "session.sealed" and event.subject_id == str(session.pk)
-        ),
-        None,
-    )
+    sealed = queries.sealing_of(session)
     said = sealed.content.get("body", {}).get("digest") if sealed else None
     return Verified(
         standing=(Standing.BROKEN if fresh else told.standing(problems)).value,

@@ -1,45 +1,66 @@
-"""Reads stored recordings again, a share each hour, and seals what is ready to be."""
+"""Reads every stored recording again each day, a share at a time, and seals what is ready to be."""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
 
 from django.conf import settings
 from django.db.models import Q
 
 from jit.kernel import db
 from sessions.models import AccessSession
-from sessions.recording import operations, stored
+from sessions.recording import operations, queries, stored
 from sessions.recording.models import Recording
-from sessions.recording.problems import Kind
+from sessions.recording.problems import Kind, Problem
 from sessions.recording.stores.base import Store, StoreFailed, store
 from sessions.states import SessionState
 
 log = logging.getLogger(__name__)
 MOST = 200
-"""So many recordings are read, or sessions sealed, in one run."""
+"""So many sessions are sealed in one run."""
+MOST_READ = 20_000
+"""So many recordings are read in one run, if there is time for them."""
+AHEAD = dt.timedelta(hours=1)
+"""So long before its day is over a recording's turn comes, so that none is ever late."""
 
 
 def check_again(*, where: Store | None = None) -> int:
     """Verify stored recordings that were not for RECORDINGS_VERIFY_DAYS, those waiting longest
-    first; return how many were read. One that the store doesn't give now is left for later.
+    first, for RECORDINGS_VERIFY_SECONDS at most; return how many were read. What there was no
+    time for, and what the store doesn't give now, is left for the next run.
     """
-    now = db.now()
-    due = Recording.objects.filter(
-        stored_at__isnull=False,
-        deleted_at__isnull=True,
-        verified_at__lt=now - dt.timedelta(days=settings.RECORDINGS_VERIFY_DAYS),
-    ).order_by("verified_at")[:MOST]
+    began, now = time.monotonic(), db.now()
+    every = dt.timedelta(days=settings.RECORDINGS_VERIFY_DAYS)
+    due = queries.to_verify().filter(verified_at__lt=now - every + AHEAD).order_by("verified_at")
+    waiting = list(due.values_list("pk", flat=True)[:MOST_READ])
     read = 0
-    for recording in due:
-        if check(recording, where=where or store(), now=now):
+    for number, session_id in enumerate(waiting):
+        if time.monotonic() - began >= settings.RECORDINGS_VERIFY_SECONDS:
+            _behind(now - every, left=len(waiting) - number)
+            break
+        recording = queries.to_verify().filter(pk=session_id).first()
+        if recording and check(recording, where=where or store(), now=now):
             read += 1
     return read
 
 
+def _behind(since: dt.datetime, *, left: int) -> None:
+    """Say so if a recording was not verified in its time: the others' turns come later, too."""
+    late = queries.to_verify().filter(verified_at__lt=since).count()
+    if late:
+        log.error(
+            "%d recordings were not verified in their time, and %d wait: give workers more "
+            "of JIT_RECORDINGS_VERIFY_SECONDS, or let JIT_RECORDINGS_VERIFY_DAYS be longer",
+            late, left,
+        )  # fmt: skip
+
+
 def check(recording: Recording, *, where: Store, now: dt.datetime) -> bool:
-    """Verify one; return False if the store could not be asked."""
+    """Verify one, its bytes against the books and those against the sealed log; return False if
+    the store could not be asked.
+    """
     try:
         problems = stored.reading(recording, where=where).finish()
     except StoreFailed as away:
@@ -49,8 +70,19 @@ def check(recording: Recording, *, where: Store, now: dt.datetime) -> bool:
         # An object that was listed and then not given: the store's trouble until it is proven.
         log.error("%s can't be read now: %s", recording, problems[0].sentence)
         return False
+    problems += _unlike_the_log(recording)
     operations.checked_again(session_id=recording.pk, problems=problems, now=now)
     return True
+
+
+def _unlike_the_log(recording: Recording) -> list[Problem]:
+    """Return what tells that the books were changed after the session was sealed."""
+    sealed = queries.sealing_of(recording.session)
+    said = sealed.content.get("body", {}).get("digest") if sealed else None
+    if sealed is None or said == recording.digest:
+        return []
+    sentence = f"The sealed log (event {sealed.seq}) has another digest than the books."
+    return [Problem(Kind.LOG, sentence)]
 
 
 def seal_what_is_ready() -> int:

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     UNFINISHED = "unfinished"
     FAILED = "failed"
     UNREADABLE = "unreadable"
+    LOG = "log"
 
 
 BROKEN = frozenset(Kind) - {Kind.UNFINISHED, Kind.FAILED, Kind.LOST_TAIL}

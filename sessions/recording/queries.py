@@ -10,7 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
+from django.db.models import QuerySet
 
+from jit.audit import queries as audit
+from jit.audit.models import AuditEvent
 from jit.identity import permissions
 from jit.identity.models import User
 from jit.identity.permissions import Permission
@@ -64,6 +67,18 @@ class Hit:
     text: str
     kind: str
     tier: str = ""
+
+
+def to_verify() -> QuerySet[Recording]:
+    """Return the recordings that are in the store, and so are to be verified from time to time."""
+    return Recording.objects.filter(stored_at__isnull=False, deleted_at__isnull=True)
+
+
+def sealing_of(session: AccessSession) -> AuditEvent | None:
+    """Return the event that sealed this session, or None while it is not."""
+    events = audit.timeline_of_request(session.grant.request_id)
+    mine = (each for each in events if each.subject_id == str(session.pk))
+    return next((each for each in mine if each.action == "session.sealed"), None)
 
 
 def recording_of(session: AccessSession) -> Recording | None:

@@ -48,18 +48,10 @@ class Reading:
     def events(self) -> Iterator[Event]:
         """Yield what is readable, in order; times never run backwards."""
         last = 0
-        for name, get in self._blobs:
-            try:
-                data = get()
-            except Exception as refused:  # noqa: BLE001 -- whatever the store says, the rest is read
-                self._chain.unread(name, refused)
-                continue
-            for found in self._found(data, first=not self.pieces):
-                for event in self._events_of(found, data):
-                    last = max(last, event.at)
-                    yield Event(last, event.code, event.text)
-                self.last_us = max(self.last_us, found.header.last)
-        self._chain.end(self._known)
+        for found, plain in self._unfolded():
+            for event in self._events_of(found, plain):
+                last = max(last, event.at)
+                yield Event(last, event.code, event.text)
 
     def ends_at(self) -> dt.datetime:
         """Return when the last line that was read was shown, by the gateway's clock."""
@@ -67,10 +59,27 @@ class Reading:
         return dt.datetime.fromtimestamp(ends / 1_000_000, dt.UTC)
 
     def finish(self) -> list[Problem]:
-        """Read to the end for the problems alone."""
-        for _ in self.events():
+        """Read to the end for the problems alone: every piece is opened and unfolded, but its
+        lines, which nobody asks for, are not taken apart (that would cost twice as much).
+        """
+        for _ in self._unfolded():
             pass
         return self.problems
+
+    def _unfolded(self) -> Iterator[tuple[Found, bytes]]:
+        """Yield each good piece with its lines; one object is in memory at a time."""
+        for name, get in self._blobs:
+            try:
+                data = get()
+            except Exception as refused:  # noqa: BLE001 -- whatever the store says, the rest is read
+                self._chain.unread(name, refused)
+                continue
+            for found in self._found(data, first=not self.pieces):
+                plain = self._plain(found, data)
+                if plain is not None:
+                    yield found, plain
+                self.last_us = max(self.last_us, found.header.last)
+        self._chain.end(self._known)
 
     def _found(self, data: bytes, *, first: bool) -> list[Found]:
         """Return the good pieces in `data` in their order, not the order they lie in."""
@@ -92,15 +101,18 @@ class Reading:
         self._chain.note(Kind.BROKEN, "The preamble was altered; the books have another.")
         return min(len(told), len(data))
 
-    def _events_of(self, found: Found, data: bytes) -> Iterator[Event]:
+    def _plain(self, found: Found, data: bytes) -> bytes | None:
         try:
             plain = self._opener.open(found.header, found.bytes_in(data))
         except Damaged:
             self._chain.note(
                 Kind.BROKEN, f"Piece {found.header.seq} does not unfold.", found.header.seq
             )
-            return
+            return None
         self.whole_pieces += 1
+        return plain
+
+    def _events_of(self, found: Found, plain: bytes) -> Iterator[Event]:
         at = found.header.first
         lines = plain.split(b"\n")
         if lines[0].startswith(b"{"):

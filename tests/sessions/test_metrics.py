@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ class TestFamilies:
         assert seen["jit_sessions", "LIVE"] == 0
         assert seen["jit_recordings_in_trouble", "broken"] == 0
         assert seen["jit_oldest_recording_not_stored_seconds",] == 0
+        assert seen["jit_oldest_recording_verified_seconds",] == 0
 
     def test_of_trouble(self, world: Any) -> None:
         grant = world.grant()
@@ -39,12 +41,15 @@ class TestFamilies:
                 session=made, began_at=clock.now(), preamble=b"", digest="", head_at=clock.now(),
                 **{"standing": "incomplete", **how},
             )  # fmt: skip
+        a_week = clock.now() - dt.timedelta(days=7)
+        Recording.objects.filter(standing="broken").update(stored_at=a_week, verified_at=a_week)
         seen = samples()
+        assert seen["jit_oldest_recording_verified_seconds",] >= 7 * 86400
         assert seen["jit_sessions", "LIVE"] == 1
         assert seen["jit_sessions", "CLOSED"] == 3
         assert seen["jit_recordings_in_trouble", "broken"] == 1
         assert seen["jit_recordings_in_trouble", "set-aside"] == 1
         assert seen["jit_recordings_in_trouble", "incomplete"] == 2
         assert seen["jit_recordings_failed",] == 1
-        assert seen["jit_recordings_not_stored",] == 3
+        assert seen["jit_recordings_not_stored",] == 2
         assert seen["jit_oldest_recording_not_stored_seconds",] > 0

@@ -9,8 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from jit.kernel import db
-from sessions.recording import checking
-from sessions.recording.models import Recording
+from sessions.recording import checking, queries
 from sessions.recording.stores.base import store
 
 
@@ -22,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--all", action="store_true")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        rows = Recording.objects.filter(stored_at__isnull=False, deleted_at__isnull=True)
+        rows = queries.to_verify()
         if not options["all"]:
             rows = rows.filter(pk__in=options["sessions"])
         if not options["all"] and rows.count() < len(set(options["sessions"])):

@@ -92,3 +92,43 @@ class TestCheckAgain:
         Recording.objects.update(verified_at=clock.now() - dt.timedelta(days=30))
         checking.check_again(where=where)
         assert recording(made).standing == Standing.INCOMPLETE
+
+    def test_each_comes_within_its_day(self, session: AccessSession, where: FileSystem) -> None:
+        yesterday = clock.now() - dt.timedelta(hours=22)
+        Recording.objects.update(verified_at=yesterday)
+        assert checking.check_again(where=where) == 0
+        Recording.objects.update(verified_at=yesterday - dt.timedelta(hours=1, minutes=5))
+        assert checking.check_again(where=where) == 1
+
+    def test_takes_no_longer_than_its_share_and_says_what_is_late(
+        self,
+        gateway: FakeGateway,
+        where: FileSystem,
+        settings: Any,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        for _ in range(3):
+            gateway.record(b"evidence\r\n")
+        gateway.move()
+        Recording.objects.update(verified_at=clock.now() - dt.timedelta(days=2))
+        settings.RECORDINGS_VERIFY_SECONDS = 0
+        assert checking.check_again(where=where) == 0
+        assert "3 recordings were not verified in their time, and 3 wait" in caplog.text
+        settings.RECORDINGS_VERIFY_SECONDS = 60
+        assert checking.check_again(where=where) == 3
+
+    def test_books_that_disagree_with_the_sealed_log_break_it(
+        self, gateway: FakeGateway, session: AccessSession, where: FileSystem
+    ) -> None:
+        """Who can write bytes and books alike still can't change what the log sealed."""
+        other = gateway.record(b"harmless\r\n")
+        gateway.move()
+        mine, theirs = recording(session), recording(other)
+        same = {name: getattr(theirs, name) for name in ("preamble", "digest", "pieces", "size")}
+        Recording.objects.filter(pk=mine.pk).update(**same)
+        Recording.objects.update(verified_at=clock.now() - dt.timedelta(days=30))
+        checking.check_again(where=where)
+        kinds = {problem["kind"] for problem in recording(session).problems}
+        assert "log" in kinds
+        assert recording(session).standing == Standing.BROKEN
+        assert recording(other).standing == Standing.WHOLE
