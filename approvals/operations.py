@@ -246,6 +246,11 @@ def _decide(
             f"Nobody answered in time: this request lapsed at {request.lapses_at:%H:%M:%S} UTC. "
             "The requester may ask again."
         )
+    if not request.requester.is_active:
+        raise rules.RequestWithdrawn(
+            f"The account of {request.requester.username} is disabled: this request is being "
+            "withdrawn, and nothing is given for it."
+        )
     current.chain = chain
     mandate = rules.judge(
         rules.Ask(

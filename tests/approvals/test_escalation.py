@@ -138,14 +138,6 @@ class TestWatch:
         escalation.watch()
         assert told("asked") == {"ada", "bo", "otto"}
 
-    def test_an_escalated_approver_approves(self, world: World) -> None:
-        request = world.ask()
-        overdue(request)
-        escalation.watch()
-        world.decide("olga", request)
-        request.refresh_from_db()
-        assert request.state == "APPROVED"
-
     def test_does_nothing_before_its_time(self, world: World) -> None:
         request = world.ask()
         overdue(request, escalate_at=clock.now() + dt.timedelta(minutes=5))

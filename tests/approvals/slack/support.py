@@ -21,8 +21,8 @@ from jit.notifications import delivering
 from jit.notifications.models import Notification
 from tests.standins import slack_schemas
 from tests.standins.slack_emulator import BOT_TOKEN, TEAM
-from tests.standins.slack_human import Human, Signed, Workspace
-from tests.support.world import World
+from tests.standins.slack_human import Human, Signed, Workspace, text_of
+from tests.support.world import WRITER, World
 
 SIGNING_SECRET = "a-signing-secret-of-the-tests"
 
@@ -157,6 +157,15 @@ class SlackWorld:
         request = self.world.ask(username, **more)
         self.settle()
         return request
+
+    def ask_by_modal(self, username: str = "rita", **typed: str) -> str:
+        """Ask in Slack's own window, and return what it says in the end."""
+        human = self.human(username)
+        self.post(human.command("request"))
+        usual = {"minutes": "10", "justification": "The checkout times out."}
+        fields = {"role": WRITER, "ticket": self.world.tickets["sev2"], **usual}
+        self.send(human.submit(**(fields | typed)))
+        return text_of(human.modal()["blocks"])
 
     def state(self, request: ElevationRequest) -> str:
         request.refresh_from_db()

@@ -5,15 +5,11 @@ import datetime as dt
 import pytest
 from django.conf import LazySettings
 
-from jit.catalog.models import Role
 from jit.connectors.base import ConnectorError, Refused, Unreachable
 from jit.elevation import provisioning
 from jit.elevation.models import Grant
 from jit.identity import operations as identity
-from jit.identity.models import Group
 from jit.kernel import clock
-from jit.tickets import operations as tickets
-from jit.tickets import queries as ticket_queries
 from jit.tickets.adapters.base import TicketSystemUnavailable
 from jit.tickets.adapters.local import Local
 from jit.workflow import activate, revoke
@@ -98,31 +94,6 @@ class TestActivate:
         grant = activated(scheduled)
         assert (grant.state, grant.end_reason) == ("WITHDRAWN", "requester-left")
         assert grant.external_name not in world.roles_on_target()
-
-    def test_a_requester_who_lost_the_group_gets_nothing(
-        self, world: World, scheduled: Grant
-    ) -> None:
-        identity.remove_member(
-            group=Group.objects.get(slug="payments-sre"),
-            user=world.user("rita"),
-            actor=people.INSTALLER,
-            now=clock.now(),
-        )
-        grant = activated(scheduled)
-        assert (grant.state, grant.end_reason) == ("WITHDRAWN", "policy")
-
-    def test_a_role_retired_meanwhile_gives_nothing(self, world: World, scheduled: Grant) -> None:
-        Role.objects.filter(pk=scheduled.role_id).update(enabled=False)
-        activate.activate(grant_id=scheduled.pk)
-        scheduled.refresh_from_db()
-        assert scheduled.state == "WITHDRAWN"
-        assert scheduled.external_name not in world.roles_on_target()
-
-    def test_a_ticket_closed_meanwhile_ends_it(self, world: World, scheduled: Grant) -> None:
-        ticket = ticket_queries.ticket_visible_to(world.user("rita"), world.tickets["sev2"])
-        tickets.close_ticket(ticket=ticket, actor=people.INSTALLER, now=clock.now())
-        grant = activated(scheduled)
-        assert (grant.state, grant.end_reason) == ("WITHDRAWN", "ticket-closed")
 
     def test_a_stricter_policy_activated_meanwhile_wins(
         self, world: World, scheduled: Grant, settings: LazySettings

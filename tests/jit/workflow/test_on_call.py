@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.db import connection
 
 from approvals import escalation, tasks
@@ -24,53 +23,11 @@ from jit.kernel import tasks as kernel_tasks
 from jit.notifications.models import Notification
 from jit.oncall import queries as on_call
 from jit.workflow import activate, offers, preview, submit
+from tests.approvals.doors import DONE, Program, Web
 from tests.standins import on_call_fake
-from tests.standins.on_call_fake import POLICY, SERVICE, FakeOnCall
+from tests.standins.on_call_fake import FakeOnCall
+from tests.support.on_call import world_with_a_pager
 from tests.support.world import READER, WRITER, World
-
-POLICY_FILE = """
-apiVersion: jit/v1
-kind: AccessPolicy
-metadata: {name: on-call, owner: sre-managers}
-mode: enforce
-rules:
-  - id: on-call
-    description: Whoever has the pager and took the incident needs nobody, till the shift ends
-    match: {role.slug: orders-db-writer}
-    who: '"orders" in user.on_call_for && "orders" in user.acknowledged_for'
-    grant:
-      max_duration: 'user.on_call_left < duration("2h") ? user.on_call_left : duration("2h")'
-      approvals: [{if: 'true', chain: []}]
-  - id: others
-    description: Everybody else asks who is on call, or a lead
-    match: {role.slug: orders-db-writer}
-    who: 'true'
-    grant:
-      max_duration: 2h
-      approvals:
-        - {if: 'true', chain: [{any_of: ["oncall:orders", "group:payments-leads"]}]}
-  - id: only-on-call
-    description: Only people on call may read, and only people on call may answer
-    match: {role.slug: orders-db-reader}
-    who: '"orders" in user.on_call_for'
-    grant:
-      max_duration: 30m
-      approvals: [{if: 'true', chain: [{any_of: ["oncall:orders"]}]}]
-tests:
-  defaults:
-    user: {id: rita, groups: [payments-sre]}
-    role: {slug: orders-db-writer, target: orders-db, risk: medium, max_duration: 4h}
-    ticket: {system: local, key: OPS-1, known: true, is_open: true, severity: 2, assignee: rita}
-    request: {duration: 30m, channel: web, change_freeze: false}
-  cases:
-    - name: the pager and the incident
-      given: {user.on_call_for: [orders], user.acknowledged_for: [orders], user.on_call_left: 1h}
-      expect: {outcome: auto, rule: on-call, max_duration: 1h}
-    - {name: anybody else, expect: {outcome: needs_approval, rule: others}}
-    - name: reading while on call
-      given: {role.slug: orders-db-reader, user.on_call_for: [orders]}
-      expect: {outcome: needs_approval, rule: only-on-call}
-"""
 
 
 @pytest.fixture
@@ -81,22 +38,7 @@ def pager() -> Iterator[FakeOnCall]:
 
 @pytest.fixture
 def world(db: None, pager: FakeOnCall, settings: Any, tmp_path: Path) -> World:
-    """The demo's world with a policy that asks who is on call for `orders`."""
-    cache.clear()
-    (tmp_path / "demo.yaml").write_text(POLICY_FILE)
-    settings.POLICY_DIR = tmp_path
-    settings.ONCALL_SYSTEMS = {
-        "pagerduty": {
-            "adapter": "jit.oncall.adapters.pagerduty.PagerDuty",
-            "token": "the-api-token-of-the-tests",
-            "url": pager.url,
-        }
-    }
-    settings.ONCALL_SERVICES = [f"orders=pagerduty/policy:{POLICY}+service:{SERVICE}"]
-    made = World()
-    for name in ("rita", "ada", "bo", "olga", "otto"):
-        User.objects.filter(username=name).update(email=f"{name}@example.com")
-    return made
+    return world_with_a_pager(pager, settings, tmp_path)
 
 
 class TestAnOpenStep:
@@ -202,27 +144,18 @@ class TestFacts:
             world.ask(duration_seconds=1800)
         assert 880 <= caught.value.extra["max_duration_seconds"] <= 900
 
-    @pytest.mark.parametrize("fails", FAILURES)
+    @pytest.mark.parametrize(("door", "fails"), [(Web, 500), *((Program, f) for f in FAILURES)])
     def test_on_call_system_unreachable_falls_to_the_human_chain(
-        self, world: World, pager: FakeOnCall, fails: Any, settings: Any
+        self, world: World, pager: FakeOnCall, door: Any, fails: Any, settings: Any
     ) -> None:
         """The edge case of the domain: never an automatic yes."""
         settings.ONCALL_TIMEOUT = 0.5
         pager.puts_on_call("rita@example.com")
         pager.acknowledges("rita@example.com")
         pager.fails = fails
-        answer = world.api("rita").post(
-            "requests/",
-            {
-                "role": WRITER,
-                "ticket": world.tickets["sev2"],
-                "justification": "The checkout times out.",
-                "duration_seconds": 600,
-            },
-        )
-        assert answer.status_code == 201, answer.content
-        assert answer.json()["state"] == "PENDING"
-        request = ElevationRequest.objects.get(pk=answer.json()["id"])
+        assert door(world).ask()[0] in DONE
+        request = ElevationRequest.objects.get()
+        assert request.state == "PENDING"
         assert request.ruling["rule"] == "others"
         assert request.approvers == ["group:payments-leads"]
         facts = request.ruling["facts"]["user"]
