@@ -30,8 +30,10 @@ from jit.ops.demo import people as demo_people
 from jit.ops.demo import seed, target
 from jit.policy import compiled, files
 from jit.policy import operations as policy
+from jit.tickets import operations as tickets
+from jit.tickets.models import LocalTicket
 from jit.workflow import activate, submit
-from tests.support import people, servers
+from tests.support import people, remembered, servers
 
 SERVICE_PASSWORD = "the-service-account-of-the-tests"
 READER, WRITER, ADMIN = "orders-db-reader", "orders-db-writer", "orders-db-admin"
@@ -91,13 +93,17 @@ class World:
 
     def __init__(self) -> None:
         self.cluster, self._password_file = prepared_target()
+        remembered.made(f"world of {settings.POLICY_DIR}", self._make)
+        self.tickets = {row.title: row.key for row in LocalTicket.objects.all()}
+
+    def _make(self) -> None:
         for slug, (_, permissions) in demo_people.GROUPS.items():
             people.group(slug, *permissions)
         for username, (_, group) in demo_people.PEOPLE.items():
             people.person(username, *([group] if group else []))
         self.load_catalogue()
         _install_policy()
-        self.tickets = self._tickets()
+        self._open_tickets()
 
     def load_catalogue(self, **config: Any) -> None:
         """Apply the demo's catalogue; `config` overrides what is known of the target."""
@@ -109,11 +115,8 @@ class World:
             changes = loader.diff([Path(file.name)])
         loader.apply(changes=changes, actor=seed.SEEDER, now=clock.now())
 
-    def _tickets(self) -> dict[str, str]:
-        from jit.tickets import operations as tickets
-
+    def _open_tickets(self) -> None:
         wanted = {"sev2": (2, "rita"), "closed": (3, "rita"), "bos": (3, "bo"), "sev1": (1, "rita")}
-        found = {}
         for name, (severity, assignee) in wanted.items():
             row = tickets.open_ticket(
                 title=name,
@@ -125,8 +128,6 @@ class World:
             )
             if name == "closed":
                 tickets.close_ticket(ticket=row, actor=seed.SEEDER, now=clock.now())
-            found[name] = row.key
-        return found
 
     def user(self, username: str) -> User:
         """Return the account as it is now."""
