@@ -20,13 +20,14 @@ from approvals import queries as approvals
 from approvals.slack import config, links, messages
 from approvals.slack.models import Audience, Fate, SlackMessage, new_handle
 from jit.elevation import queries as elevation
-from jit.elevation.models import ElevationRequest
+from jit.elevation.models import ElevationRequest, Grant
 from jit.elevation.states import GrantState, RequestState
 from jit.identity import queries as identity
 from jit.identity.models import User
 from jit.kernel import db
 from jit.notifications import queries as notifications
 from jit.notifications.kinds import Kind
+from jit.workflow import ports
 
 LEASE = dt.timedelta(seconds=30)
 STALE = dt.timedelta(minutes=30)
@@ -56,13 +57,21 @@ def snapshot(request_id: UUID) -> messages.Snapshot:
     if row is None:
         raise elevation.UnknownRequest("There is no such request.")
     past = [one for one in elevation.recent_of(row.requester) if one.pk != row.pk]
+    grant: Grant | None = getattr(row, "grant", None)
     return messages.Snapshot(
         row=row,
         chain=approvals.describe([row]).get(row.pk),
-        grant=getattr(row, "grant", None),
+        grant=grant,
         past=tuple(past[: messages.PAST]),
         now=db.now(),
+        recordings=_recordings_of(grant),
     )
+
+
+def _recordings_of(grant: Grant | None) -> tuple[str, ...]:
+    if grant is None or grant.starts_at is None:  # It never worked: nothing was done with it.
+        return ()
+    return tuple(ports.sessions().recordings(grant_id=grant.pk))
 
 
 def plan(*, request_id: UUID, force: bool = True, asked: User | None = None) -> list[UUID]:

@@ -22,6 +22,7 @@ from jit.workflow.ports import ChainView, StepView
 
 QUOTED = 1200
 PAST = 3
+RECORDINGS = 3
 CLICKABLE = frozenset({"slack", "slack_with_recent_step_up"})
 
 
@@ -34,6 +35,8 @@ class Snapshot:
     grant: Grant | None
     past: tuple[ElevationRequest, ...]
     now: dt.datetime
+    recordings: tuple[str, ...] = ()
+    """Addresses, for whoever may see them: the page asks who comes."""
 
     @property
     def open_step(self) -> StepView | None:
@@ -55,6 +58,7 @@ class Snapshot:
                 for s in (chain.steps if chain else ())
             ],
             [grant.state, str(grant.ends_at), grant.end_reason] if grant else None,
+            self.recordings[:RECORDINGS],
         ]
         return _digest(facts)
 
@@ -121,7 +125,7 @@ def _for_approver(copy: SlackMessage, shot: Snapshot, viewer: User, *, linked: b
             b.lines(*_standing(shot)),
             *([b.lines(*_why_you(shot, viewer), *_past(shot))] if may else []),
             *([b.context(_how(shot.strength, linked=linked))] if may else []),
-            b.actions(*_buttons(copy, shot, may=may, linked=linked)),
+            b.actions(*_buttons(copy, shot, may=may, linked=linked), *_recordings(shot)),
         ],
     )
 
@@ -134,7 +138,7 @@ def _for_requester(shot: Snapshot) -> Drawing:
         blocks=[
             b.header(f"{headline(shot)}: {shot.row.role.slug}"),
             b.lines(*_standing(shot)),
-            b.actions(*done, _open(shot)),
+            b.actions(*done, _open(shot), *_recordings(shot)),
         ],
     )
 
@@ -191,6 +195,8 @@ def _ticket(row: ElevationRequest) -> list[list[b.Element]]:
         parts.append(b.word(f" · {ticket['title']}", limit=200))
     if ticket.get("known") is False:
         parts.append(b.word(" · could not be checked"))
+    elif ticket.get("fetched_at"):
+        parts += [b.word(" · as of "), b.moment(dt.datetime.fromisoformat(ticket["fetched_at"]))]
     return [b.fact("Ticket", *parts)]
 
 
@@ -340,6 +346,16 @@ def _grant_value(shot: Snapshot) -> str:
 
 def _url(shot: Snapshot) -> str:
     return config.page(f"requests/{shot.row.pk}/")
+
+
+def _recordings(shot: Snapshot) -> list[b.Element]:
+    """Return a link to each recording of what was done, the first ones of many."""
+    shown = shot.recordings[:RECORDINGS]
+    many = len(shown) > 1
+    return [
+        b.button(f"Recording {place}" if many else "Recording", f"recording-{place}", url=address)
+        for place, address in enumerate(shown, start=1)
+    ]
 
 
 def _open(shot: Snapshot) -> b.Element:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
 from typing import Any
 
 from django.db import close_old_connections
 from slack_sdk.socket_mode import SocketModeClient
 from slack_sdk.socket_mode.client import BaseSocketModeClient
+from slack_sdk.socket_mode.interval_runner import IntervalRunner
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 
@@ -25,8 +28,57 @@ DOORS = {
 }
 
 
+LOOK_EVERY = 1.0
+"""Seconds between looks at whether the other end is still there."""
+
+
 class NoAppToken(InvalidInput):
     """Socket Mode takes an app-level token."""
+
+
+class Client(SocketModeClient):
+    """slack-sdk's client, which notices at once that the line was cut.
+
+    By itself it goes on reading nothing, as fast as it can, until five pings have failed: half a
+    minute without an answer to anybody.
+    """
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self._looking = IntervalRunner(self._look, LOOK_EVERY)
+
+    def connect(self) -> None:
+        super().connect()
+        if not self._looking.is_alive():
+            self._looking.start()
+
+    def close(self) -> None:
+        if self._looking.is_alive():
+            self._looking.shutdown()  # type: ignore[no-untyped-call]  # slack-sdk has no types here
+        super().close()
+
+    def _look(self) -> None:
+        session = self.current_session
+        line = session.sock if session is not None else None
+        if session is None or line is None or not _hung_up(line):
+            return
+        log.warning("the connection to Slack was cut: connecting again")
+        session.disconnect()
+        try:
+            self.connect_to_new_endpoint()
+        except Exception:  # slack-sdk tries on, every few seconds
+            log.warning("Slack can't be reached", exc_info=True)
+
+
+def _hung_up(line: socket.socket) -> bool:
+    """Return whether the other end is gone and all that it sent was read."""
+    try:
+        with socket.socket(fileno=os.dup(line.fileno())) as same:
+            return same.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def answer(envelope: SocketModeRequest) -> dict[str, Any]:
@@ -61,7 +113,7 @@ def connect() -> SocketModeClient:
     found = config.required()
     if not found.app_token:
         raise NoAppToken("Socket Mode needs JIT_SLACK_APP_TOKEN_FILE (an xapp- token).")
-    connection = SocketModeClient(app_token=found.app_token, web_client=client.web(), concurrency=4)
+    connection = Client(app_token=found.app_token, web_client=client.web(), concurrency=4)
     connection.socket_mode_request_listeners.append(_listener)
     connection.connect()
     return connection

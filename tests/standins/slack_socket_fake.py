@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import queue
+import socket
 import threading
 import uuid
 from typing import Any
@@ -82,6 +83,12 @@ class FakeSocketMode:
         )
         self.wait_for_a_connection()
         old.close()
+
+    def cut(self) -> None:
+        """Cut the line in the middle of a message: half a frame, no close frame, nobody there."""
+        line = self.connections[-1].socket
+        line.sendall(b"\x81\x7e\x10\x00" + b'{"type": "interactive", "enve')
+        line.shutdown(socket.SHUT_RDWR)
 
     def stop(self) -> None:
         self._server.shutdown()

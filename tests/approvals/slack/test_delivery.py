@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client
@@ -8,8 +9,11 @@ from django.test import Client
 from approvals.slack import copies, delivery, tasks
 from approvals.slack.models import Fate, SlackMessage
 from jit.elevation.models import ElevationRequest
+from jit.kernel import clock
+from sessions.recording.models import Recording
 from tests.approvals.slack.support import SlackWorld
-from tests.standins.slack_human import buttons_of, text_of
+from tests.sessions import used as grants_in_use
+from tests.standins.slack_human import button_of, buttons_of, text_of
 from tests.support import people
 from tests.support.world import READER, WRITER
 
@@ -260,6 +264,28 @@ class TestRedraw:
         grant.refresh_from_db()
         assert (grant.state, grant.end_reason) == ("ENDED", "returned")
         assert "Ended returned" in text_of(slack.human("rita").message()["blocks"])
+
+    def test_links_to_the_recordings_that_only_some_may_open(self, slack: SlackWorld) -> None:
+        from jit.workflow import revoke
+
+        grant = slack.world.grant()
+        slack.settle()
+        assert buttons_of(slack.human("rita").message()["blocks"]) == ["done", "open"]
+        used = grants_in_use.opened(grant)
+        Recording.objects.create(
+            session=used, began_at=clock.now(), preamble=b"", digest="", head_at=clock.now()
+        )
+        grants_in_use.closed(used)
+        slack.press("rita", "done")
+        revoke.revoke_due()
+        tasks.watch()
+        slack.settle()
+        shown = slack.human("rita").message()
+        assert buttons_of(shown["blocks"]) == ["open", "recording-1"]
+        path = urlsplit(button_of(shown["blocks"], "recording-1")["url"]).path
+        for name, status in (("rita", 200), ("udo", 200), ("ada", 404), ("otto", 404)):
+            browser = people.signed_in(Client(), slack.world.user(name))
+            assert browser.get(path).status_code == status, name
 
     def test_the_watch_finds_a_change_that_no_task_told_of(self, slack: SlackWorld) -> None:
         request = slack.ask()

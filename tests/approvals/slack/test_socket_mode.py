@@ -126,6 +126,27 @@ class TestOverAWebsocket:
         assert slack.state(request) == "APPROVED"
         assert Decision.objects.count() == 1
 
+    def test_connects_again_when_the_line_is_cut_in_mid_message(
+        self, slack: SlackWorld, socket: FakeSocketMode
+    ) -> None:
+        """Nobody said goodbye: what was acknowledged counts once, what comes after counts."""
+        first, second = slack.ask(), slack.ask("bo", ticket=slack.world.tickets["bos"])
+        before, after = (
+            next(m for m in slack.human("ada").messages() if name in text_of(m["blocks"]))
+            for name in ("rita", "bo")
+        )
+        click = slack.human("ada").click("approve", before)
+        socket.deliver("interactive", click, envelope_id="e-3")
+        socket.cut()
+        socket.wait_for_a_connection()
+        socket.deliver("interactive", click, envelope_id="e-3", again=1)
+        later = slack.human("ada").click("approve", after)
+        for again in range(2):
+            socket.deliver("interactive", later, envelope_id="e-4", again=again)
+        slack.settle()
+        assert (slack.state(first), slack.state(second)) == ("APPROVED", "APPROVED")
+        assert Decision.objects.count() == 2
+
 
 class TestRun:
     def test_without_an_app_token_says_what_to_set(self, door: SlackWorld) -> None:
