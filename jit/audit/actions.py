@@ -121,6 +121,10 @@ class Action(StrEnum):
     CATALOG_ROLE_CHANGED = "catalog.role-changed"
     CATALOG_ROLE_RETIRED = "catalog.role-retired"
     TARGET_HEALTH_CHANGED = "target.health-changed"
+    # Secrets that targets refer to
+    SECRET_STORED = "secret.stored"  # noqa: S105 -- a name, no password
+    SECRET_REPLACED = "secret.replaced"  # noqa: S105 -- a name, no password
+    SECRET_REMOVED = "secret.removed"  # noqa: S105 -- a name, no password
     # Policy
     POLICY_PROPOSED = "policy.proposed"
     POLICY_ACTIVATED = "policy.activated"

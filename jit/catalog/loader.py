@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jit.catalog import operations, queries
+from jit.catalog import operations, queries, sealed_store
 from jit.catalog.entries import CatalogFile, CatalogInvalid, RoleEntry, TargetEntry, files_in, plain
 from jit.catalog.models import Role, Target
 from jit.catalog.operations import Change, Kind
@@ -86,6 +86,14 @@ def _check_config(
         registry.check(target.kind, target.config, *roles)
     except InvalidConfig as invalid:
         problems.add(where, f"its config: {invalid.detail}")
+        return
+    for name in registry.sealed_secrets(target.kind, target.config):
+        if not sealed_store.secrets().filter(name=name).exists():
+            problems.add(
+                where,
+                f"its config: the sealed store has no secret {name}; set it first, with "
+                f"`manage.py secret_set {name}`",
+            )
 
 
 def _words(entry: TargetEntry | RoleEntry) -> dict[str, Any]:

@@ -70,3 +70,26 @@ class Role(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+
+class SealedSecret(models.Model):
+    """A secret that targets refer to as `db:<name>`. `sealed` opens for this row alone, under
+    the installation's sealing key; nothing shows what is in it.
+    """
+
+    id = Uuid7Field()
+    name = models.CharField(max_length=100, unique=True)
+    sealed = models.BinaryField()
+    set_at = models.DateTimeField()
+    set_by = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def address(self) -> str:
+        """What the sealed value is bound to."""
+        return f"catalog.secret:{self.id}:{self.name}"

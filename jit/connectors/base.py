@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Self
@@ -95,6 +95,15 @@ class Config(BaseModel):
                 fields.setdefault(where, []).append(error["msg"])
             said = "; ".join(f"{where}: {', '.join(why)}" for where, why in fields.items())
             raise InvalidConfig(said, fields=fields) from None
+
+    def references(self) -> Iterator[secret_refs.Reference]:
+        """Yield the references to secrets in it, wherever they stand."""
+        for _, value in self:
+            for each in value if isinstance(value, tuple) else (value,):
+                if isinstance(each, secret_refs.Reference):
+                    yield each
+                elif isinstance(each, Config):
+                    yield from each.references()
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,15 @@ def check(kind: str, config: Mapping[str, Any], *role_configs: Mapping[str, Any]
         connector.check_role(role_config)
 
 
+def sealed_secrets(kind: str, config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the secrets in the sealed store that this configuration refers to.
+
+    Raises UnknownConnector or InvalidConfig.
+    """
+    parsed = class_for(kind).config_model.parse(config)
+    return [each.removeprefix("db:") for each in parsed.references() if each.startswith("db:")]
+
+
 def problems() -> list[str]:
     """Return what is wrong with the installed connectors, for the check at start."""
     found = [

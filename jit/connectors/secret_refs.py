@@ -8,21 +8,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+from django.conf import settings
+from django.utils.module_loading import import_string
 from pydantic import AfterValidator, SecretStr
 
 ENV_PREFIX = "JIT_TARGET_"
 """`env:` reads these alone: whoever may write a target's configuration must not be able to
 send the application's own secrets to a server of their choice.
 """
+LONGEST = 8192
+SEALED_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+"""What secrets in the sealed store may be called."""
 _FORM = re.compile(r"(env|file|vault|db):(.+)", re.DOTALL)
-_LONGEST = 8192
 
 
 class SecretUnavailable(Exception):
     """The reference is sound but leads to no secret now; the message never holds one."""
 
 
-def _checked(reference: str) -> str:
+class Reference(str):
+    """A checked reference: in a parsed configuration it is told from other text by its type."""
+
+    __slots__ = ()
+
+
+def _checked(reference: str) -> Reference:
     found = _FORM.fullmatch(reference)
     if not found:
         raise ValueError(
@@ -36,7 +46,9 @@ def _checked(reference: str) -> str:
         raise ValueError(f"env: may only name variables that start with {ENV_PREFIX}")
     if scheme == "file" and not rest.startswith("/"):
         raise ValueError("file: needs an absolute path")
-    return reference
+    if scheme == "db" and not SEALED_NAME.fullmatch(rest):
+        raise ValueError("db: needs a name of small letters, digits, dots and hyphens")
+    return Reference(reference)
 
 
 SecretRef = Annotated[str, AfterValidator(_checked)]
@@ -46,7 +58,8 @@ SecretRef = Annotated[str, AfterValidator(_checked)]
 def resolve(reference: str, *, resolve_db: Callable[[str], SecretStr] | None = None) -> SecretStr:
     """Return the secret that `reference` points to, read now and kept nowhere.
 
-    `resolve_db` opens sealed values by name. Raises SecretUnavailable.
+    `resolve_db` opens sealed values by name, the installation's sealed store unless another is
+    given. Raises SecretUnavailable.
     """
     scheme, _, rest = _checked(reference).partition(":")
     if scheme == "env":
@@ -56,17 +69,16 @@ def resolve(reference: str, *, resolve_db: Callable[[str], SecretStr] | None = N
         return SecretStr(value)
     if scheme == "file":
         return SecretStr(_read(Path(rest)))
-    if resolve_db is None:
-        raise SecretUnavailable("db: references can't be opened here: no resolver was given")
-    return resolve_db(rest)
+    opened: SecretStr = (resolve_db or import_string(settings.SEALED_STORE))(rest)
+    return opened
 
 
 def _read(path: Path) -> str:
     try:
         with path.open(encoding="utf-8") as file:
-            value = file.read(_LONGEST + 1).rstrip("\r\n")
+            value = file.read(LONGEST + 1).rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as failure:
         raise SecretUnavailable(f"{path} can't be read: {type(failure).__name__}") from None
-    if not value or len(value) > _LONGEST:
+    if not value or len(value) > LONGEST:
         raise SecretUnavailable(f"{path} holds no secret of a sensible length")
     return value

@@ -11,6 +11,7 @@ from jit.connectors.ssh.authority import Authority
 from jit.connectors.ssh.config import Host, SSHConfig, SSHRole
 from jit.kernel import clock
 from jit.kernel.errors import DomainError
+from sessions.gateways.house import House
 from sessions.operations.admission import Admission
 
 type Keys = list[asyncssh.SSHKey]
@@ -41,7 +42,9 @@ def host_of(config: SSHConfig, name: str) -> Host:
     )
 
 
-async def connect(*, admission: Admission, host_name: str) -> asyncssh.SSHClientConnection:
+async def connect(
+    *, admission: Admission, host_name: str, house: House
+) -> asyncssh.SSHClientConnection:
     """Return a connection to the host, logged in as the role's account.
 
     Raises HostUnreachable and UnknownHost, whose sentences are for the person.
@@ -50,7 +53,10 @@ async def connect(*, admission: Admission, host_name: str) -> asyncssh.SSHClient
     role = SSHRole.parse(admission.role_config)
     host = host_of(config, host_name)
     try:
-        key, certificate = _credential(config, role, admission, clock.now())
+        # The authority's key may be in the database.
+        key, certificate = await house.ask(
+            _credential, config=config, role=role, admission=admission, now=clock.now()
+        )
         return await asyncssh.connect(
             host.where,
             host.port,
@@ -85,7 +91,7 @@ async def connect(*, admission: Admission, host_name: str) -> asyncssh.SSHClient
 
 
 def _credential(
-    config: SSHConfig, role: SSHRole, admission: Admission, now: dt.datetime
+    *, config: SSHConfig, role: SSHRole, admission: Admission, now: dt.datetime
 ) -> tuple[asyncssh.SSHKey, asyncssh.SSHCertificate]:
     """Return a fresh key and its certificate, which ends with the grant or in a minute."""
     key = asyncssh.generate_private_key("ssh-ed25519")

@@ -233,7 +233,7 @@ class Visitor(asyncssh.SSHServer):
         """Return the connection to the host, made once for all that this person opens."""
         if self._upstream is None or _is_dead(self._upstream):
             self._upstream = self.gateway.house.spawn(
-                upstream.connect(admission=admitted, host_name=self._host)
+                upstream.connect(admission=admitted, host_name=self._host, house=self.gateway.house)
             )
         return await asyncio.shield(self._upstream)
 

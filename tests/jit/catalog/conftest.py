@@ -24,6 +24,7 @@ from jit.connectors.base import (
     Revoked,
     Seen,
 )
+from jit.connectors.secret_refs import SecretRef
 from jit.elevation.models import ElevationRequest, Grant
 from jit.elevation.states import GrantState
 from jit.identity.models import Group, User
@@ -61,6 +62,7 @@ roles:
 class StillConfig(Config):
     host: str
     timeout: int = 5
+    password: SecretRef | None = None
 
 
 class StillRole(Config):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection
+from pydantic import SecretStr
 
-from jit.catalog import loader
+from jit.catalog import loader, sealed_store
 from jit.catalog.entries import CatalogInvalid
 from jit.catalog.models import Role, Target
 from jit.catalog.operations import CatalogMovedMeanwhile, CatalogRefused
@@ -50,6 +51,13 @@ class TestRead:
         with pytest.raises(CatalogInvalid) as refused:
             loader.read(written(**{"member_of: orders_ro": "a: b", "member_of: orders_rw": "c: d"}))
         assert set(refused.value.fields) == {"role orders-db-reader", "role orders-db-writer"}
+
+    def test_wants_a_sealed_secret_set_before_a_target_refers_to_it(self, written) -> None:
+        files = written(**{"timeout: 5": "password: db:orders"})
+        with pytest.raises(CatalogInvalid, match="secret_set orders"):
+            loader.read(files)
+        sealed_store.put(name="orders", secret=SecretStr("hunter2"), actor=BY_OPAL, now=NOW)
+        assert loader.read(files)
 
     def test_never_repeats_a_secret_in_the_wrong_place(self, written) -> None:
         with pytest.raises(CatalogInvalid) as refused:

@@ -3,8 +3,12 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
+from jit.catalog import sealed_store
 from jit.connectors import secret_refs
+from jit.connectors.base import Config
 from jit.connectors.secret_refs import SecretRef, SecretUnavailable
+from jit.kernel import clock
+from jit.kernel.actor import CLOCK
 
 reference = TypeAdapter(SecretRef)
 
@@ -24,6 +28,7 @@ class TestSecretRef:
             ("env:JIT_SECRET_KEY", "JIT_TARGET_"),
             ("env:DATABASE_URL", "JIT_TARGET_"),
             ("file:../secret", "absolute"),
+            ("db:Orders Key", "small letters"),
         ],
     )
     def test_refuses_the_rest_and_says_why(self, bad, why):
@@ -62,6 +67,26 @@ class TestResolve:
         assert opened.get_secret_value() == "ORDERS"
         assert "ORDERS" not in repr(opened)
 
-    def test_says_that_there_is_no_resolver(self):
-        with pytest.raises(SecretUnavailable, match="no resolver"):
+    @pytest.mark.django_db
+    def test_opens_the_installations_sealed_store_otherwise(self):
+        with pytest.raises(SecretUnavailable, match=r"manage\.py secret_set orders"):
             secret_refs.resolve("db:orders")
+        sealed_store.put(name="orders", secret=SecretStr("hunter2"), actor=CLOCK, now=clock.now())
+        assert secret_refs.resolve("db:orders").get_secret_value() == "hunter2"
+
+
+class TestReferences:
+    def test_are_found_wherever_they_stand_in_a_configuration(self):
+        class Inner(Config):
+            key: SecretRef
+
+        class Outer(Config):
+            password: SecretRef | None = None
+            plain: str = "db:not-one"
+            inner: Inner
+            more: tuple[Inner, ...] = ()
+
+        parsed = Outer.parse(
+            {"password": "db:a", "inner": {"key": "file:/b"}, "more": [{"key": "db:c"}]}
+        )
+        assert list(parsed.references()) == ["db:a", "file:/b", "db:c"]

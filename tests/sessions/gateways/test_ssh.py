@@ -7,11 +7,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from jit.audit.models import AuditEvent
+from jit.catalog import sealed_store
 from jit.catalog.models import Role
 from jit.elevation.models import Grant
 from jit.kernel import clock
+from jit.kernel.actor import CLOCK
 from sessions.models import AccessSession
 from sessions.operations import cutting
 from tests.support import people
@@ -52,6 +55,19 @@ class TestExec:
     def test_runs_as_the_roles_account(self, rita: Visitor, operator: Role, host: Sshd):
         hold(operator)
         assert rita.ssh("id -un").stdout.decode().strip() == host.login
+
+    def test_reaches_a_host_whose_authoritys_key_is_in_the_sealed_store(
+        self, rita: Visitor, operator: Role, host: Sshd
+    ):
+        target = operator.target
+        target.config["ca"] = "db:web-ca"
+        target.save()
+        hold(operator)
+        refused = rita.ssh("true", options=["-oLogLevel=INFO"])
+        assert b"the sealed store has no secret web-ca" in refused.stderr
+        key = SecretStr(host.user_ca_key)
+        sealed_store.put(name="web-ca", secret=key, actor=CLOCK, now=clock.now())
+        assert rita.ssh("echo here").stdout == b"here\n"
 
     def test_passes_input_on_and_keeps_it_off_the_disk(self, rita: Visitor, operator: Role):
         hold(operator)
@@ -259,9 +275,9 @@ class TestEnds:
         stays = rita.open("sleep 40")
         session = live_session()
         guest = gateway.house._guests[session.pk]
-        before = guest.ends
+        before = guest.over_at
         Grant.objects.update(ends_at=clock.now() + clock.dt.timedelta(seconds=600))
-        until(lambda: guest.ends > before + 500, seconds=5)
+        until(lambda: guest.over_at > before + 500, seconds=5)
         assert stays.poll() is None
 
     def test_at_once_when_the_grant_is_taken_back(self, rita: Visitor, operator: Role, host: Sshd):

@@ -8,6 +8,8 @@ import stat
 import pytest
 from django.core.management import CommandError, call_command
 
+from jit.audit.models import AuditEvent
+from jit.catalog import sealed_store
 from jit.catalog.models import Role, Target
 from jit.connectors.ssh import certificates, keys
 from jit.identity.models import Group
@@ -53,16 +55,45 @@ class TestSshCa:
 
 
 @pytest.mark.django_db
+class TestSshCaInTheSealedStore:
+    def test_makes_a_key_that_nobody_sees_and_never_replaces_it(self):
+        told = run("ssh_ca", "create", "db:web-ca")
+        sealed = sealed_store.opened("web-ca").get_secret_value()
+        assert keys.public_line(keys.read_private(sealed)) in told
+        assert sealed.splitlines()[1] not in told
+        assert run("ssh_ca", "show", "db:web-ca") in told
+        with pytest.raises(CommandError, match="db:web-ca is there already and stays as it is"):
+            run("ssh_ca", "create", "db:web-ca")
+        assert sealed_store.opened("web-ca").get_secret_value() == sealed
+        event = AuditEvent.objects.get(action="secret.stored")
+        assert event.content["body"]["public_key"] in told
+
+    def test_certifies_a_hosts_key(self, monkeypatch):
+        run("ssh_ca", "create", "db:host-ca")
+        host = keys.public_line(keys.read_private(keys.new_private_key()))
+        monkeypatch.setattr("sys.stdin", io.StringIO(host))
+        line = run("ssh_ca", "sign-host", "--key", "db:host-ca", "--name", "web-1")
+        ca = run("ssh_ca", "show", "db:host-ca").splitlines()[0]
+        certificates.read(line).check(trusted=[ca], now=clock.now(), principal="web-1", host=True)
+
+    def test_says_how_to_make_one_that_is_missing(self):
+        with pytest.raises(CommandError, match="no secret web-ca"):
+            run("ssh_ca", "show", "db:web-ca")
+
+
+@pytest.mark.django_db
 class TestSshTrust:
-    def test_prints_what_the_targets_hosts_need(self, tmp_path):
-        run("ssh_ca", "create", str(tmp_path / "ca"))
+    @pytest.mark.parametrize("place", ["a file", "the sealed store"])
+    def test_prints_what_the_targets_hosts_need(self, tmp_path, place):
+        where = f"{tmp_path}/ca" if place == "a file" else "db:web-ca"
+        run("ssh_ca", "create", where)
         target = Target.objects.create(
             slug="web",
             name="web",
             kind="ssh",
             config={
                 "hosts": [{"name": "web-1"}, {"name": "web-2"}],
-                "ca": f"file:{tmp_path}/ca",
+                "ca": where if where.startswith("db:") else f"file:{where}",
                 "host_cas": [keys.public_line(keys.read_private(keys.new_private_key()))],
                 "krl": f"{tmp_path}/web.krl",
                 "krl_refresh": 15,
@@ -80,7 +111,7 @@ class TestSshTrust:
             config={"principals": ["web-operator"]},
         )
         told = run("ssh_trust", "web")
-        assert run("ssh_ca", "show", str(tmp_path / "ca")).splitlines()[0] in told
+        assert run("ssh_ca", "show", where).splitlines()[0] in told
         assert "principals/deploy <<'JIT'\nweb-operator\n" in told
         assert "/ssh/krl/web'" in told
         assert "OnUnitActiveSec=15" in told
