@@ -56,7 +56,7 @@ def opened(name: str) -> SecretStr:
             f"the sealed store has no secret {name}: set it with `manage.py secret_set {name}`"
         )
     try:
-        plain = crypto.unseal(row.sealed, bound_to=row.address)
+        plain = crypto.unseal(bytes(row.sealed), bound_to=row.address)
     except crypto.SealBroken as broken:
         raise SecretUnavailable(
             f"the secret {name} in the sealed store does not open ({broken}): is JIT_SEALING_KEY "
