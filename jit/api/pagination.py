@@ -8,8 +8,8 @@ import datetime as dt
 import json
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 
 from jit.kernel.errors import InvalidInput
@@ -77,7 +77,7 @@ def _page[Row: Model](
     size = limit_of(limit)
     beyond, sign = ("lt", "-") if down else ("gt", "")
     if cursor:
-        at, key = _place(cursor)
+        at, key = _place(cursor, rows.model)
         rows = rows.filter(
             Q(**{f"{field}__{beyond}": at}) | Q(**{field: at, f"pk__{beyond}": key}),
             **{f"{field}__{beyond}e": at},
@@ -91,12 +91,12 @@ def _page[Row: Model](
     )
 
 
-def _place(cursor: str) -> tuple[dt.datetime, UUID]:
+def _place(cursor: str, model: type[Model]) -> tuple[dt.datetime, Any]:
     parts = decode(cursor)
     try:
         at, key = parts
-        return dt.datetime.fromisoformat(at), UUID(key)
-    except ValueError as malformed:
+        return dt.datetime.fromisoformat(at), model._meta.pk.to_python(key)  # noqa: SLF001 -- documented
+    except (ValueError, ValidationError) as malformed:
         raise InvalidInput(
             "This cursor is not one of ours: leave it out to start from the first page.",
             fields={"cursor": ["Not a cursor."]},

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 Path = tuple[str | int, ...]
-_WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
@@ -48,8 +48,15 @@ def read(text: str) -> Document:
     """Return what the YAML says: texts, whole numbers, true, false, null, lists and maps.
 
     Raises Unreadable for a syntax error, a key given twice (YAML would keep the last), an
-    alias or a tag, and for more than one document.
+    alias or a tag, for more than one document, and for one nested too deeply to be read.
     """
+    try:
+        return _read(text)
+    except RecursionError:
+        raise Unreadable("nested too deeply to be read", Place(1, 1)) from None
+
+
+def _read(text: str) -> Document:
     places: dict[Path, Place] = {}
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)

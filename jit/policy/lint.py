@@ -47,6 +47,11 @@ def check(files: Mapping[str, str], directory: Directory | None = None) -> Repor
         bundle = compile_bundle(files)
     except PolicyNotCompiled as error:
         return Report(bundle=None, problems=error.problems)
+    return judge(bundle, directory)
+
+
+def judge(bundle: Bundle, directory: Directory | None = None) -> Report:
+    """Run the tests of what compiled, and lint it."""
     results = cases.run(bundle)
     problems = [
         *_failed(results),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import functools
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -101,7 +103,8 @@ def bundle_by_digest(prefix: str) -> PolicyBundle:
 
     Raises UnknownBundle for none and for several.
     """
-    found = list(bundles().filter(digest__startswith=prefix)[:2]) if len(prefix) >= 8 else []  # noqa: PLR2004 -- as git does
+    is_hex = re.fullmatch(r"[0-9a-f]{8,64}", prefix) is not None  # 8 at least, as git does
+    found = list(bundles().filter(digest__startswith=prefix)[:2]) if is_hex else []
     if len(found) != 1:
         raise UnknownBundle(
             f"No single bundle begins with {prefix[:64]!r}; give 8 characters or more of a digest "
@@ -158,7 +161,8 @@ def drift(folder: Path | None = None) -> Drift | None:
 def directory() -> Directory:
     """Return what the linter may know of people: counted from the accounts."""
     return Directory(
-        people=_people, groups=frozenset(identity.groups().values_list("slug", flat=True))
+        people=functools.cache(_people),
+        groups=frozenset(identity.groups().values_list("slug", flat=True)),
     )
 
 

@@ -34,10 +34,18 @@ class Replay:
     after: Ruling
     effect: Effect
 
+    @property
+    def told_before(self) -> str:
+        return _brief(self.before)
+
+    @property
+    def told_after(self) -> str:
+        return _brief(self.after)
+
     def __str__(self) -> str:
         return (
             f"{self.request_id}  {self.person} for {self.role}: "
-            f"{_brief(self.before)} -> {_brief(self.after)}"
+            f"{self.told_before} -> {self.told_after}"
         )
 
 

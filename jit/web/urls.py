@@ -55,6 +55,7 @@ urlpatterns = [
     path("policy/", policy.policy, name="policy"),
     path("policy/propose/", policy.propose, name="policy-propose"),
     path("policy/<str:digest>/", policy.bundle, name="policy-bundle"),
+    path("policy/<str:digest>/simulation/", policy.simulation, name="policy-simulation"),
     path("policy/<str:digest>/activate/", policy.activate, name="policy-activate"),
     path("audit/", audit.search, name="audit"),
     path("audit/verify/", audit.verify_all, name="audit-verify-all"),

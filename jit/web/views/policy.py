@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
-
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
@@ -16,18 +13,14 @@ from jit.identity import queries as identity
 from jit.identity.authentication import actor_of
 from jit.identity.permissions import Permission
 from jit.kernel import clock
-from jit.kernel.errors import DomainError, InvalidInput
-from jit.policy import cases, files, operations, queries
-from jit.policy.models import PolicyBundle
+from jit.kernel.errors import InvalidInput
+from jit.policy import files, inspecting, operations, queries
 from jit.web.htmx import PageRequest, page
+from jit.workflow import simulate
 
 SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class DiffLine:
-    kind: str
-    text: str
+DAYS = 90
+DIFFERING = 100
 
 
 @require_GET
@@ -35,17 +28,9 @@ class DiffLine:
 def policy(request: PageRequest) -> HttpResponse:
     """Show the bundle in force, its tests, whether the files differ, and all bundles."""
     active = queries.active()
-    results, broken = [], ""
-    if active:
-        try:
-            results = list(cases.run(queries.compiled_bundle(active.bundle.digest)))
-        except DomainError as error:
-            broken = error.detail
     context = {
         "active": active,
-        "results": results,
-        "failed": [result for result in results if not result.passed],
-        "broken": broken,
+        "seen": inspecting.inspect(active.bundle) if active else None,
         "drift": queries.drift(),
         "bundles": list(queries.bundles()[:SHOWN]),
         "history": list(queries.history()[:SHOWN]),
@@ -65,11 +50,30 @@ def bundle(request: PageRequest, digest: str) -> HttpResponse:
     context = {
         "bundle": row,
         "in_force": in_force,
-        "changes": [] if in_force else _changes(active.bundle if active else None, row),
+        "changes": []
+        if in_force
+        else inspecting.differences(active.bundle if active else None, row),
+        "days": DAYS,
         "own": own,
         "may_activate": permissions.has(request.user, Permission.POLICY_ACTIVATE) and not own,
     }
     return render(request, "jit/policy/bundle.html", context)
+
+
+@require_GET
+@page(Permission.POLICY_READ)
+def simulation(request: PageRequest, digest: str) -> HttpResponse:
+    """Draw whom the bundle would have given more or less, of the requests one may see."""
+    found = simulate.simulate(
+        user=request.user, candidate=queries.bundle_by_digest(digest), days=DAYS, now=clock.now()
+    )
+    context = {
+        "found": found,
+        "days": DAYS,
+        "shown": found.differing[:DIFFERING],
+        "more": max(len(found.differing) - DIFFERING, 0),
+    }
+    return render(request, "jit/policy/_simulation.html", context)
 
 
 @require_POST
@@ -104,22 +108,3 @@ def propose(request: PageRequest) -> HttpResponse:
     )
     messages.success(request, f"Bundle {row} is proposed; a second person may activate it.")
     return redirect("policy-bundle", digest=row.digest)
-
-
-def _changes(old: PolicyBundle | None, new: PolicyBundle) -> list[tuple[str, list[DiffLine]]]:
-    """Return, file by file, the lines that differ, with three lines around them."""
-    before = old.files if old else {}
-    found = []
-    for name in sorted(before.keys() | new.files.keys()):
-        was, will = before.get(name, ""), new.files.get(name, "")
-        if was == will:
-            continue
-        lines = difflib.unified_diff(was.splitlines(), will.splitlines(), lineterm="", n=3)
-        kinds = {"+": "add", "-": "del"}
-        shown = [
-            DiffLine(kinds.get(line[:1], ""), line)
-            for line in lines
-            if not line.startswith(("---", "+++"))
-        ]
-        found.append((name, shown))
-    return found

@@ -74,8 +74,8 @@ class TestPolicy:
         self, at: Callable[[str], Client]
     ) -> None:
         answer = at("udo").get("/policy/")
-        assert answer.context["failed"] == []
-        assert answer.context["results"]
+        assert answer.context["seen"].failed == ()
+        assert answer.context["seen"].results
         bundle = at("udo").get(f"/policy/{answer.context['active'].bundle.digest}/")
         assert b"In force" in bundle.content
 
@@ -90,6 +90,9 @@ class TestPolicy:
         row = operations.propose(
             files=files, actor=world.actor("opal"), user=opal, now=clock.now(), comment="try"
         )
+        world.ask()
+        tried = at("opal").get(f"/policy/{row.digest}/simulation/", headers=PART)
+        assert b"Nobody gains and nobody loses" in tried.content
         page = at("opal").get(f"/policy/{row.digest}/")
         assert b"a second person must put it in force" in page.content
         assert b"# changed" in page.content
