@@ -8,13 +8,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jit.catalog import operations, queries, sealed_store
+from jit.catalog import operations, queries, recorded, sealed_store
 from jit.catalog.entries import CatalogFile, CatalogInvalid, RoleEntry, TargetEntry, files_in, plain
 from jit.catalog.models import Role, Target
 from jit.catalog.operations import Change, Kind
 from jit.connectors import registry
 from jit.connectors.base import InvalidConfig
 from jit.identity import queries as identity
+from jit.kernel import clock
 
 type Entries = tuple[dict[str, TargetEntry], dict[str, RoleEntry]]
 
@@ -77,6 +78,8 @@ def _check_together(
             problems.add(where, f"its target {role.target} is in none of the files")
         elif f"target {role.target}" not in problems.found:
             _check_config(where, targets[role.target], (role.config,), problems)
+            if where not in problems.found and role.enabled:
+                _check_recording(where, targets[role.target], role, problems)
 
 
 def _check_config(
@@ -94,6 +97,19 @@ def _check_config(
                 f"its config: the sealed store has no secret {name}; set it first, with "
                 f"`manage.py secret_set {name}`",
             )
+
+
+def _check_recording(where: str, target: TargetEntry, role: RoleEntry, problems: _Problems) -> None:
+    facts = role.model_dump(include={"slug", "name", "risk", "tags", "max_duration"})
+    found = recorded.way_round(
+        role={**facts, "owner_group": role.owner},
+        target=target.model_dump(include={"slug", "name", "kind", "env", "team"}),
+        target_config=target.config,
+        role_config=role.config,
+        now=clock.now(),
+    )
+    if found:
+        problems.add(where, found)
 
 
 def _words(entry: TargetEntry | RoleEntry) -> dict[str, Any]:

@@ -280,6 +280,11 @@ class Connector(ABC):
     """Keys of a target's configuration that may change while it has live grants: they neither
     say where the target is, nor are needed to revoke what was given.
     """
+    closing: ClassVar[str] = (
+        "its connector hands out the target's own credential, so it can't be: let the rule say "
+        "best_effort, or retire the role"
+    )
+    """What to do so that a role is used through a gateway alone, for whoever reads the refusal."""
 
     def __init__(self, config: Config, context: Context | None = None) -> None:
         self.config: Any = config
@@ -335,6 +340,13 @@ class Connector(ABC):
         Raises InvalidConfig.
         """
         self.role_model.parse(role_config)
+
+    def is_direct(self, role_config: Mapping[str, Any]) -> bool:
+        """Return whether people are handed a credential of the target itself for such a role,
+        with which they need no gateway. Raises InvalidConfig.
+        """
+        self.role_model.parse(role_config)
+        return True
 
     def close(self) -> None:  # noqa: B027 -- most connectors keep nothing open
         """Give back what is kept open."""

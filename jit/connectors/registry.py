@@ -116,6 +116,15 @@ def check(kind: str, config: Mapping[str, Any], *role_configs: Mapping[str, Any]
         connector.check_role(role_config)
 
 
+def way_round(kind: str, config: Mapping[str, Any], role_config: Mapping[str, Any]) -> str | None:
+    """Return what would close the way round the gateway to such a role, or None where there is
+    no such way. Raises UnknownConnector or InvalidConfig.
+    """
+    cls = class_for(kind)
+    direct = cls(cls.config_model.parse(config)).is_direct(role_config)
+    return cls.closing if direct else None
+
+
 def sealed_secrets(kind: str, config: Mapping[str, Any]) -> list[str]:
     """Return the names of the secrets in the sealed store that this configuration refers to.
 

@@ -8,7 +8,11 @@ from typing import Any
 from django.core import checks
 from django.db import DatabaseError, connections
 
+from jit.catalog import recorded
+from jit.kernel import clock
+from jit.kernel.errors import DomainError
 from jit.policy import queries as policy
+from jit.policy.compiler import PolicyNotCompiled
 
 TABLES = ("audit_event", "audit_leaf", "audit_node", "audit_checkpoint")
 _ROLE = """
@@ -111,4 +115,24 @@ def check_policy(databases: Sequence[str] | None = None, **_kwargs: Any) -> list
             hint="Propose one and have a second person activate it (docs/howto/policy.md).",
             id="jit.W001",
         )
+    ]
+
+
+@checks.register(checks.Tags.database)
+def check_recording(databases: Sequence[str] | None = None, **_kwargs: Any) -> list[Any]:
+    """Return a warning for each role that must be recorded and can be used unrecorded."""
+    if "default" not in (databases or ()):
+        return []
+    try:
+        found = list(recorded.ways_round(now=clock.now()))
+    except (DatabaseError, DomainError, PolicyNotCompiled):
+        return []  # What is wrong with database or policy is said by who uses them.
+    return [
+        checks.Warning(
+            sentence,
+            hint="Until then nobody is shown the target's own credential for it; what was shown "
+            "before stays good until its grant ends: revoke those grants (Grants, by role).",
+            id="jit.W002",
+        )
+        for sentence in found
     ]

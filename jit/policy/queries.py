@@ -22,6 +22,7 @@ from jit.policy import compiled, eligibility, facts, files
 from jit.policy.compiled import Bundle
 from jit.policy.compiler import compile_bundle
 from jit.policy.eligibility import Eligibility, RoleIndex
+from jit.policy.index import bits
 from jit.policy.lint import Directory
 from jit.policy.models import PolicyActivation, PolicyBundle
 
@@ -194,6 +195,29 @@ def eligible_roles(
     index = _index(bundle, roles, now)
     asked = facts.build(user=user, role={}, ticket=None, request={"change_freeze": False}, now=now)
     return eligibility.eligible(index=index, facts=asked)
+
+
+def demanding_a_recorder(
+    *,
+    role: Mapping[str, Any],
+    target: Mapping[str, Any],
+    now: dt.datetime,
+    bundle: Bundle | None = None,
+) -> list[str]:
+    """Return the ids of the enforced rules that could give this role and say
+    `record: required`, whatever else they ask for; of `bundle`, or of the one in force.
+
+    `role` and `target` are what `facts.build` takes. Raises as `active_bundle`, but with no
+    policy in force there is no such rule.
+    """
+    try:
+        policy = (bundle or active_bundle()).enforced
+    except NoPolicyInForce:
+        return []
+    known = facts.build(user={}, role=role, target=target, ticket=None, request={}, now=now)
+    fitting = policy.rule_selector.select(eligibility.role_facts(known))
+    found = [policy.rules[position] for position in bits(fitting)]
+    return [rule.id for rule in found if rule.frame.grant.record == "required"]
 
 
 def _index(bundle: Bundle, roles: Sequence[Mapping[str, Any]], now: dt.datetime) -> RoleIndex:

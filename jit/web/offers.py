@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from jit.catalog import facts as catalog_facts
 from jit.catalog import queries as catalog
 from jit.catalog.models import Role
 from jit.identity.models import User
@@ -26,7 +27,7 @@ class Offer:
 
 def _judge(user: User, roles: list[Role], now: dt.datetime) -> list[Offer]:
     asked = [
-        {"role": facts.role_facts(role), "target": facts.target_facts(role.target)}
+        {"role": catalog_facts.of_role(role), "target": catalog_facts.of_target(role.target)}
         for role in roles
     ]
     found = policy.eligible_roles(user=facts.user_facts(user), roles=asked, now=now)

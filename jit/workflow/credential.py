@@ -9,6 +9,8 @@ from uuid import UUID
 from django.db import transaction
 
 from jit.audit import operations as audit
+from jit.catalog import facts as catalog_facts
+from jit.connectors import registry
 from jit.connectors.base import ConnectorError
 from jit.elevation import operations as elevation
 from jit.elevation import provisioning, queries
@@ -18,6 +20,7 @@ from jit.identity.models import User
 from jit.kernel import db
 from jit.kernel.actor import Actor
 from jit.kernel.errors import Conflict, DomainError, NotAllowed
+from jit.policy import queries as policy
 from jit.workflow import hints, late
 from jit.workflow.activate import LEASE
 from jit.workflow.ports import sessions
@@ -61,10 +64,10 @@ def show(*, grant_id: UUID, user: User, actor: Actor) -> dict[str, Any]:
         if offered is not None:
             _shown(grant, renewed=grant.credential_shown_at is not None, actor=actor, gateway=True)
             return offered
-        if record_of(grant) == "required":
+        if why := _why_not_direct(grant, now):
             raise OnlyThroughGateway(
-                f"What is done with {grant.role.slug} must be recorded, and no gateway for "
-                f"{grant.target.kind} targets is running. Ask your operators to start one."
+                f"{why}, and no gateway for {grant.target.kind} targets is running. Ask your "
+                "operators to start one."
             )
         if grant.credential is not None:
             credential = provisioning.open_credential(grant)
@@ -90,6 +93,21 @@ def show(*, grant_id: UUID, user: User, actor: Actor) -> dict[str, Any]:
             return dict(issued.credential)
     late.undo(grant=grant)
     raise CredentialNotActive(f"This grant is {fresh.state} by now.")
+
+
+def _why_not_direct(grant: Grant, now: dt.datetime) -> str:
+    """Return why the target's own credential is not for people, or an empty text. The stricter
+    of the ruling at submission and the policy in force counts.
+    """
+    role, target = grant.role, grant.target
+    demanded = policy.demanding_a_recorder(
+        role=catalog_facts.of_role(role), target=catalog_facts.of_target(target), now=now
+    )
+    if demanded or record_of(grant) == "required":
+        return f"What is done with {role.slug} must be recorded"
+    if registry.way_round(target.kind, target.config, role.config) is None:
+        return f"{role.slug} is used through a gateway alone"
+    return ""
 
 
 def record_of(grant: Grant) -> str:

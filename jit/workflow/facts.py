@@ -7,7 +7,8 @@ from typing import Any
 
 from django.conf import settings
 
-from jit.catalog.models import Role, Target
+from jit.catalog import facts as catalog_facts
+from jit.catalog.models import Role
 from jit.identity import queries as identity
 from jit.identity.models import User
 from jit.kernel import clock
@@ -64,27 +65,6 @@ def _listed(tag: str) -> list[str]:
     return [name.strip() for name in tag.split(",") if name.strip()]
 
 
-def role_facts(role: Role) -> dict[str, Any]:
-    return {
-        "slug": role.slug,
-        "name": role.name,
-        "risk": role.risk,
-        "owner_group": role.owner_group.slug,
-        "tags": role.tags,
-        "max_duration": role.max_duration_seconds,
-    }
-
-
-def target_facts(target: Target) -> dict[str, Any]:
-    return {
-        "slug": target.slug,
-        "name": target.name,
-        "kind": target.kind,
-        "env": target.env,
-        "team": target.team,
-    }
-
-
 def ticket_facts(ticket: TicketSnapshot | None, *, silent: str = "") -> dict[str, Any] | None:
     """Return the ticket as policy reads it; `silent` is the key of one whose system does not
     answer.
@@ -129,8 +109,8 @@ def of(
         request["second_factor_age"] = max(int((now - factor_at).total_seconds()), 0)
     return policy_facts.build(
         user=user_facts(requester, role=role, now=now, on_call_now=on_call_now),
-        role=role_facts(role),
-        target=target_facts(role.target),
+        role=catalog_facts.of_role(role),
+        target=catalog_facts.of_target(role.target),
         ticket=ticket_facts(ticket, silent=silent_ticket),
         request=request,
         now=now,

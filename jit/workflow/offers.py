@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jit.catalog import facts as catalog_facts
 from jit.catalog.models import Role
 from jit.identity.models import User
 from jit.policy import queries as policy
@@ -26,7 +27,7 @@ def offers(*, user: User, roles: Sequence[Role], now: dt.datetime) -> list[Offer
     answers = policy.eligible_roles(
         user=facts.user_facts(user),
         roles=[
-            {"role": facts.role_facts(role), "target": facts.target_facts(role.target)}
+            {"role": catalog_facts.of_role(role), "target": catalog_facts.of_target(role.target)}
             for role in roles
         ],
         now=now,

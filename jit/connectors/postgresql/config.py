@@ -77,11 +77,13 @@ class PostgreSQLConfig(Config):
 class PostgreSQLRole(Config):
     """What a person becomes: a member of `member_of`. `databases` is where: the first is the
     one their credential names (the target's own database if none is given), and all of them are
-    looked through for what a grant may have left behind.
+    looked through for what a grant may have left behind. Without `direct` nobody is shown the
+    target's own password: the role is used through the gateway.
     """
 
     member_of: RoleName
     databases: tuple[Name, ...] = ()
+    direct: bool = True
 
 
 def psql_line(

@@ -44,6 +44,10 @@ class PostgreSQL(Connector):
     """
 
     kind = "postgresql"
+    closing: ClassVar[str] = (
+        "set `direct: false` in its config, so that nobody is shown the target's own password, "
+        "and let jit_… roles log in from the gateways alone (pg_hba.conf)"
+    )
     caps: ClassVar[Caps] = Caps(
         target_holds_deadline=True,
         can_cut_sessions=True,
@@ -154,6 +158,9 @@ class PostgreSQL(Connector):
 
     def health(self) -> Health:
         return health.examine(self.config, self.wires, self.context)
+
+    def is_direct(self, role_config: Mapping[str, Any]) -> bool:
+        return PostgreSQLRole.parse(role_config).direct
 
     def close(self) -> None:
         self.wires.close()

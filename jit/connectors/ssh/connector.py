@@ -41,6 +41,9 @@ class SSH(Connector):
     """
 
     kind = "ssh"
+    closing: ClassVar[str] = (
+        "set `direct: false` in its config, so that people come through the gateway alone"
+    )
     caps: ClassVar[Caps] = Caps(
         target_holds_deadline=True,
         can_cut_sessions=False,
@@ -156,6 +159,9 @@ class SSH(Connector):
         except ConnectorError as failure:
             return health.without_authority(failure)
         return health.examine(self.config, self.ledger, wires)
+
+    def is_direct(self, role_config: Mapping[str, Any]) -> bool:
+        return self._role(role_config).direct
 
     def _wires(self) -> Wires:
         return Wires(self.config, Authority.of(self.config, self.context), self.context)

@@ -8,13 +8,16 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from jit.catalog import recorded
 from jit.identity import permissions
 from jit.identity import queries as identity
 from jit.identity.authentication import actor_of
 from jit.identity.permissions import Permission
 from jit.kernel import clock
-from jit.kernel.errors import InvalidInput
+from jit.kernel.errors import DomainError, InvalidInput
 from jit.policy import files, inspecting, operations, queries
+from jit.policy.compiler import PolicyNotCompiled
+from jit.policy.models import PolicyBundle
 from jit.web.htmx import PageRequest, page
 from jit.workflow import simulate
 
@@ -55,6 +58,7 @@ def bundle(request: PageRequest, digest: str) -> HttpResponse:
         else inspecting.differences(active.bundle if active else None, row),
         "days": DAYS,
         "own": own,
+        "unrecorded": _unrecorded(row),
         "may_activate": permissions.has(request.user, Permission.POLICY_ACTIVATE) and not own,
     }
     return render(request, "jit/policy/bundle.html", context)
@@ -108,3 +112,12 @@ def propose(request: PageRequest) -> HttpResponse:
     )
     messages.success(request, f"Bundle {row} is proposed; a second person may activate it.")
     return redirect("policy-bundle", digest=row.digest)
+
+
+def _unrecorded(row: PolicyBundle) -> list[str]:
+    """Return the roles that this bundle wants recorded and that can be used unrecorded."""
+    try:
+        bundle = queries.compiled_bundle(row.digest)
+        return list(recorded.ways_round(now=clock.now(), bundle=bundle))
+    except (DomainError, PolicyNotCompiled):
+        return []  # Its tests or whoever activates it say that it does not compile.

@@ -6,8 +6,10 @@ import pytest
 from jit.audit.models import AuditEvent
 from jit.elevation.models import Grant
 from jit.kernel import crypto
+from jit.policy import queries as policy
 from jit.workflow import credential, revoke
-from tests.support.world import READER, World
+from tests.jit.policy import support
+from tests.support.world import READER, WRITER, World
 
 
 def show(world: World, grant: Grant, name: str = "rita") -> dict[str, str]:
@@ -72,3 +74,23 @@ class TestShow:
         Grant.objects.filter(pk=other.pk).update(credential=sealed)
         with pytest.raises(crypto.SealBroken):
             show(world, other)
+
+    def test_of_the_target_is_kept_back_once_policy_wants_a_recording(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The stricter of the ruling at submission and the policy in force counts."""
+        grant = world.grant()
+        more = "      record: required\n"
+        strict = support.compiled(support.rule(match=f"{{role.slug: {WRITER}}}", more=more))
+        monkeypatch.setattr(policy, "active_bundle", lambda: strict)
+        with pytest.raises(credential.OnlyThroughGateway, match="must be recorded"):
+            show(world, grant)
+        grant.refresh_from_db()
+        assert grant.credential_shown_at is None
+
+    def test_of_the_target_is_kept_back_for_a_role_that_is_not_direct(self, world: World) -> None:
+        grant = world.grant()
+        grant.role.config["direct"] = False
+        grant.role.save()
+        with pytest.raises(credential.OnlyThroughGateway, match="through a gateway alone"):
+            show(world, grant)

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from jit.catalog import recorded
 from jit.elevation import queries as elevation
 from jit.identity import queries as identity
 from jit.identity.models import User
@@ -75,6 +76,9 @@ class Command(BaseCommand):
             self.stderr.write(str(problem))
         if report.errors:
             raise CommandError(f"{len(report.errors)} error(s)")
+        if not offline:
+            for sentence in recorded.ways_round(now=clock.now(), bundle=report.bundle):
+                self.stderr.write(f"warning: {sentence}")
         self.stdout.write(
             f"{report.bundle.digest[:12] if report.bundle else ''} has no errors; "
             f"{len(report.results)} tests pass"
@@ -128,6 +132,8 @@ class Command(BaseCommand):
             bundle=bundle, user=person, actor=_actor(person), now=clock.now(), comment=comment
         )
         self.stdout.write(f"{bundle.digest} is in force")
+        for sentence in recorded.ways_round(now=clock.now()):
+            self.stderr.write(f"warning: {sentence}")
 
     def _show(self, *, digest: str | None, **_: Any) -> None:
         if digest:

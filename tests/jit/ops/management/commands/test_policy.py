@@ -180,3 +180,25 @@ class TestSimulate:
     def test_reads_days_only(self, installed):
         with pytest.raises(CommandError):
             run("simulate", "--since", "90")
+
+
+class TestRolesThatCouldBeUsedUnrecorded:
+    def test_are_told_when_checking_and_when_activating(self, installed, folder, keepers, capsys):
+        target = Target.objects.create(
+            slug="orders-db", name="x", kind="postgresql",
+            config={"host": "db", "user": "s", "password": "file:/s", "allowed_roles": ["ro"]},
+        )  # fmt: skip
+        Role.objects.create(
+            slug="orders-db-reader", target=target, name="reader", risk="low",
+            owner_group=group("sre-managers"), max_duration_seconds=7200,
+            config={"member_of": "ro"},
+        )  # fmt: skip
+        (folder / "house.yaml").write_text(house(more="      record: required\n"))
+        err = StringIO()
+        call_command("policy", "check", str(folder), stdout=StringIO(), stderr=err)
+        assert "Role orders-db-reader: policy (open-door) says record: required" in err.getvalue()
+        call_command("policy", "propose", str(folder), "--as", "ada", stdout=StringIO())
+        digest = queries.bundles().first().digest
+        err = StringIO()
+        call_command("policy", "activate", digest, "--as", "bo", stdout=StringIO(), stderr=err)
+        assert "set `direct: false`" in err.getvalue()
