@@ -7,6 +7,7 @@ from django.urls import path
 from sessions.views import (
     ending,
     flags,
+    holds,
     keys,
     listing,
     one,
@@ -28,6 +29,8 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/verify/", playback.verify, name="verify"),
     path("sessions/<uuid:session_id>/flags/", flags.flag, name="flag"),
     path("sessions/<uuid:session_id>/flags/<uuid:flag_id>/", flags.settle, name="flag-settle"),
+    path("sessions/<uuid:session_id>/hold/", holds.hold, name="hold"),
+    path("sessions/<uuid:session_id>/hold/lift/", holds.lift, name="hold-lift"),
     path("requests/<uuid:request_id>/sessions/", panels.of_request, name="of-request"),
     path("grants/<uuid:grant_id>/sessions/", panels.of_grant, name="of-grant"),
     path("grants/<uuid:grant_id>/terminal/", terminal.terminal, name="terminal"),

@@ -16,6 +16,7 @@ from jit.identity.permissions import Scope
 from sessions import finding, queries, recordings
 from sessions.api import shapes
 from sessions.operations import cutting
+from sessions.recording import queries as recorded
 
 FILTERS = ("user", "role", "target", "ticket", "approver", "state", "kind")
 
@@ -73,7 +74,8 @@ class SessionDetail(Resource):
     @extend_schema(responses={200: shapes.SessionDetailOut, 404: core.ProblemOut})
     def get(self, request: Request, session_id: UUID) -> Response:
         row = queries.session_visible_to(person(request), session_id)
-        return Response(shapes.detail(row, recordings.of(row), queries.flags_of(row)))
+        holds = recorded.holds_for(person(request), row)
+        return Response(shapes.detail(row, recordings.of(row), queries.flags_of(row), holds))
 
 
 class Terminate(Resource):

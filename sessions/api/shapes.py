@@ -11,7 +11,7 @@ from jit.api import shapes
 from jit.api.representations import time
 from sessions.finding import Found
 from sessions.models import AccessSession, SessionFlag, SshKey
-from sessions.recording.models import Recording
+from sessions.recording.models import LegalHold, Recording
 
 
 class HitOut(shapes.Shape):
@@ -73,6 +73,17 @@ class RecordingOut(shapes.Shape):
     deleted_at = serializers.DateTimeField(allow_null=True)
 
 
+class HoldOut(shapes.Shape):
+    """A legal hold: while one is not lifted, the recording is kept beyond `keep_until`."""
+
+    reason = serializers.CharField()
+    set_by = serializers.CharField()
+    set_at = serializers.DateTimeField()
+    lifted_by = serializers.CharField(allow_null=True)
+    lifted_at = serializers.DateTimeField(allow_null=True)
+    lifted_reason = serializers.CharField()
+
+
 class FlagOut(shapes.Shape):
     user = serializers.CharField()
     comment = serializers.CharField()
@@ -85,6 +96,7 @@ class FlagOut(shapes.Shape):
 class SessionDetailOut(SessionOut):
     recording = RecordingOut(allow_null=True)
     flags = FlagOut(many=True)
+    holds = HoldOut(many=True, help_text="For auditors; empty for everybody else.")
 
 
 class TranscriptLineOut(shapes.Shape):
@@ -102,7 +114,10 @@ class TranscriptOut(shapes.Shape):
 
 
 def detail(
-    row: AccessSession, recording: Recording | None, flags: Iterable[SessionFlag]
+    row: AccessSession,
+    recording: Recording | None,
+    flags: Iterable[SessionFlag],
+    holds: Iterable[LegalHold],
 ) -> dict[str, Any]:
     return {
         **session(row),
@@ -118,6 +133,18 @@ def detail(
             }
             for flag in flags
         ],
+        "holds": [hold(each) for each in holds],
+    }
+
+
+def hold(row: LegalHold) -> dict[str, Any]:
+    return {
+        "reason": row.why,
+        "set_by": row.set_by.username,
+        "set_at": time(row.set_at),
+        "lifted_by": row.lifted_by.username if row.lifted_by else None,
+        "lifted_at": time(row.lifted_at),
+        "lifted_reason": row.lifted_why,
     }
 
 

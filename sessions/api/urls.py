@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from sessions.api import recordings, sessions, ssh_keys
+from sessions.api import holds, recordings, sessions, ssh_keys
 
 urlpatterns = [
     path("sessions/", sessions.Sessions.as_view(), name="api-sessions"),
@@ -24,6 +24,7 @@ urlpatterns = [
         sessions.Terminate.as_view(),
         name="api-session-terminate",
     ),
+    path("sessions/<uuid:session_id>/hold/", holds.Hold.as_view(), name="api-session-hold"),
     path(
         "grants/<uuid:grant_id>/certificate/",
         ssh_keys.GrantCertificate.as_view(),

@@ -21,7 +21,7 @@ from jit.kernel.errors import InvalidInput
 from sessions import queries as sessions
 from sessions.models import AccessSession
 from sessions.recording import stored
-from sessions.recording.models import Command, Recording, TranscriptLine
+from sessions.recording.models import Command, LegalHold, Recording, TranscriptLine
 from sessions.recording.reading import Reading
 from sessions.recording.redaction import Redactor
 
@@ -79,6 +79,16 @@ def sealing_of(session: AccessSession) -> AuditEvent | None:
     events = audit.timeline_of_request(session.grant.request_id)
     mine = (each for each in events if each.subject_id == str(session.pk))
     return next((each for each in mine if each.action == "session.sealed"), None)
+
+
+def holds_for(user: User, session: AccessSession) -> list[LegalHold]:
+    """Return the legal holds on a session's recording, the newest first, for whoever may set
+    them; nobody else learns that there is a case.
+    """
+    if not permissions.has(user, Permission.SESSION_READ_ALL):
+        return []
+    found = LegalHold.objects.filter(recording_id=session.pk)
+    return list(found.select_related("set_by", "lifted_by").order_by("-set_at"))
 
 
 def recording_of(session: AccessSession) -> Recording | None:

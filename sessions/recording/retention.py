@@ -14,7 +14,7 @@ from jit.identity.models import User
 from jit.identity.permissions import Permission
 from jit.kernel import db
 from jit.kernel.actor import CLOCK, Actor
-from jit.kernel.errors import Conflict, InvalidInput, NotAllowed
+from jit.kernel.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from sessions import queries as sessions
 from sessions.recording import stored
 from sessions.recording.models import Command, LegalHold, Recording, TranscriptLine
@@ -36,6 +36,10 @@ class RecordingDeleted(Conflict):
     """The time of the recording was over and it was deleted; its history stays."""
 
 
+class NothingToHold(NotFound):
+    """Nothing of the session was recorded."""
+
+
 class HoldNotAllowed(NotAllowed):
     """Only who may read all sessions sets and lifts legal holds."""
 
@@ -47,11 +51,11 @@ class HoldNeedsReason(InvalidInput):
 def hold(*, session_id: UUID, why: str, by: User, actor: Actor, now: dt.datetime) -> LegalHold:
     """Keep a session's recording until the hold is lifted, whatever its time.
 
-    Raises HoldNotAllowed, HoldNeedsReason, HeldAlready and RecordingDeleted.
+    Raises HoldNotAllowed, HoldNeedsReason, NothingToHold, HeldAlready and RecordingDeleted.
     """
     reason = _allowed(why, by)
     with transaction.atomic():
-        recording = Recording.objects.select_for_update().get(pk=session_id)
+        recording = _locked(session_id)
         if recording.deleted_at is not None:
             raise RecordingDeleted(
                 f"The recording was deleted on {recording.deleted_at:%Y-%m-%d}: nothing is left "
@@ -65,16 +69,23 @@ def hold(*, session_id: UUID, why: str, by: User, actor: Actor, now: dt.datetime
 
 
 def lift(*, session_id: UUID, why: str, by: User, actor: Actor, now: dt.datetime) -> None:
-    """Lift the legal hold. Raises HoldNotAllowed, HoldNeedsReason and NotHeld."""
+    """Lift the legal hold. Raises HoldNotAllowed, HoldNeedsReason, NothingToHold and NotHeld."""
     reason = _allowed(why, by)
     with transaction.atomic():
-        Recording.objects.select_for_update().get(pk=session_id)
+        _locked(session_id)
         lifted = LegalHold.objects.filter(recording_id=session_id, lifted_at__isnull=True).update(
             lifted_at=now, lifted_by=by, lifted_why=reason
         )
         if not lifted:
             raise NotHeld("It is not under a legal hold. Load the page again.")
         _tell("recording.released", session_id, actor, now, why=reason)
+
+
+def _locked(session_id: UUID) -> Recording:
+    found = Recording.objects.select_for_update().filter(pk=session_id).first()
+    if found is None:
+        raise NothingToHold("Nothing of this session is recorded, so there is nothing to hold.")
+    return found
 
 
 def delete_what_is_due(*, where: Store | None = None) -> int:
@@ -124,9 +135,12 @@ def _erase(session_id: UUID, where: Store) -> None:
 def _allowed(why: str, by: User) -> str:
     if not permissions.has(by, Permission.SESSION_READ_ALL):
         raise HoldNotAllowed("Ask an auditor: only who may read all sessions holds recordings.")
-    if not why.strip():
-        raise HoldNeedsReason("Say why, for whoever reads this in a year.", fields={"why": ["?"]})
-    return why.strip()[:1000]
+    reason = why.strip().replace("\0", "")[:1000]
+    if not reason:
+        raise HoldNeedsReason(
+            "Say why, for whoever reads this in a year.", fields={"reason": ["A reason is needed."]}
+        )
+    return reason
 
 
 def _tell(action: str, session_id: UUID, actor: Actor, now: dt.datetime, **body: object) -> None:

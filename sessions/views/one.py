@@ -19,7 +19,7 @@ from jit.web.htmx import PageRequest, page
 from sessions import queries, recordings
 from sessions.models import AccessSession
 from sessions.states import OPEN
-from sessions.views import csp
+from sessions.views import csp, holds
 
 SPEEDS = ("0.5", "1", "2", "4", "8")
 PROBLEMS = 20
@@ -49,6 +49,7 @@ def one(request: PageRequest, session_id: UUID) -> HttpResponse:
         "q": request.GET.get("q", "").strip().replace("\0", "")[:200],
         "flags": list(queries.flags_of(session)),
         "may_flag": permissions.has(request.user, Permission.SESSION_READ_ALL),
+        **holds.panel(request, session),
     }
     return render(request, "sessions/session.html", context)
 

@@ -1,0 +1,63 @@
+"""Legal holds on recordings: set one, lift it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jit.api import shapes as core
+from jit.api.views import Resource, actor, parse, person
+from jit.identity.permissions import Scope
+from jit.kernel import db
+from sessions import queries
+from sessions.api import shapes
+from sessions.recording import queries as recorded
+from sessions.recording import retention
+
+_REFUSED = {
+    400: core.ProblemOut,
+    403: core.ProblemOut,
+    404: core.ProblemOut,
+    409: core.ProblemOut,
+}
+
+
+class Hold(Resource):
+    """The legal hold on a session's recording, which is kept beyond its time until the hold is
+    lifted. Both are for auditors, take a `reason` (lifting, too: send it as the body), and are on
+    the record. Answers all holds there were, the newest first.
+    """
+
+    scopes = {"POST": Scope.AUDIT, "DELETE": Scope.AUDIT}
+
+    @extend_schema(request=core.ReasonIn, responses={201: shapes.HoldOut(many=True), **_REFUSED})
+    def post(self, request: Request, session_id: UUID) -> Response:
+        session = queries.session_visible_to(person(request), session_id)
+        retention.hold(
+            session_id=session.pk,
+            why=parse(core.ReasonIn, request)["reason"],
+            by=person(request),
+            actor=actor(request),
+            now=db.now(),
+        )
+        return Response(_holds(request, session_id), status=201)
+
+    @extend_schema(request=core.ReasonIn, responses={200: shapes.HoldOut(many=True), **_REFUSED})
+    def delete(self, request: Request, session_id: UUID) -> Response:
+        session = queries.session_visible_to(person(request), session_id)
+        retention.lift(
+            session_id=session.pk,
+            why=parse(core.ReasonIn, request)["reason"],
+            by=person(request),
+            actor=actor(request),
+            now=db.now(),
+        )
+        return Response(_holds(request, session_id))
+
+
+def _holds(request: Request, session_id: UUID) -> list[dict[str, object]]:
+    session = queries.session_visible_to(person(request), session_id)
+    return [shapes.hold(each) for each in recorded.holds_for(person(request), session)]
