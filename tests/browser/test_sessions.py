@@ -118,6 +118,14 @@ class TestTerminal:
         udo.get_by_label("What somebody should look at").fill("Ask rita about this.")
         udo.get_by_role("button", name="Flag this session").click()
         expect(udo.locator("#flags")).to_contain_text("Ask rita about this.")
+        udo.get_by_label("Why it must be kept").fill("Case 7.")
+        udo.get_by_role("button", name="Hold the recording").click()
+        expect(udo.locator("#hold")).to_contain_text("Case 7.")
+        assert axe(udo) == []
+        udo.locator("#hold summary").click()
+        udo.get_by_label("Why it is lifted").fill("Case 7 is closed.")
+        udo.get_by_role("button", name="Lift the hold").click()
+        expect(udo.locator("#hold")).to_contain_text("Lifted before: 1")
         assert axe(udo) == []
 
     def test_outlives_a_dropped_line(self, terminal: tuple[Page, str]) -> None:
