@@ -148,6 +148,9 @@ def _context(
         "chain": described,
         "open_step": current,
         "may_decide": may,
+        "speaks_for": [whose for name, whose in current.stand_ins if name == user.username]
+        if may and current is not None
+        else [],
         "own_request": own,
         "already_spoken": spoken,
         "wants_otp": may

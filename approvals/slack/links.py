@@ -222,6 +222,13 @@ def typed_code(user: User, now: dt.datetime) -> SlackLinkCode | None:
     )
 
 
+def code_waits(user: User, now: dt.datetime) -> bool:
+    """Return whether a code of this person may still be typed."""
+    return SlackLinkCode.objects.filter(
+        user=user, used_at__isnull=True, expires_at__gt=now, typed_at__isnull=True
+    ).exists()
+
+
 def confirm(*, user: User, code_id: UUID, actor: Actor, now: dt.datetime) -> SlackLink:
     """Bind the Slack account that typed the code. Raises CodeUnknown, LinkedAlready, SlackGuest,
     SlackAccountDeleted, SlackStandingUnknown. Not inside a transaction.

@@ -31,6 +31,19 @@ def link(request: PageRequest) -> HttpResponse:
     return _link_page(request)
 
 
+@require_GET
+@page()
+def typed(request: PageRequest) -> HttpResponse:
+    """Draw who typed the code, or that nobody did yet."""
+    now = clock.now()
+    context = {
+        "typed": links.typed_code(request.user, now),
+        "waits": links.code_waits(request.user, now),
+        "wants_otp": _wants_otp(request, now),
+    }
+    return render(request, "approvals/slack/_typed.html", context)
+
+
 @require_POST
 @page()
 @sensitive_variables("code")
@@ -84,6 +97,11 @@ def _require_fresh(request: PageRequest, now: dt.datetime) -> None:
         step_up.require_fresh(request, act=ACT, now=now, max_age=FRESH)
 
 
+def _wants_otp(request: PageRequest, now: dt.datetime) -> bool:
+    at = request.second_factor_at
+    return at is None or now - at >= FRESH
+
+
 def _uuid(text: str) -> UUID:
     try:
         return UUID(text)
@@ -95,14 +113,13 @@ def _link_page(
     request: PageRequest, *, code: str = "", refusal: DomainError | None = None
 ) -> HttpResponse:
     now = clock.now()
-    at = request.second_factor_at
     context: dict[str, Any] = {
         "on": config.current() is not None,
         "link": links.link_of(request.user),
         "typed": links.typed_code(request.user, now),
         "code": code,
         "minutes": int(links.CODE_LIFE.total_seconds() // 60),
-        "wants_otp": at is None or now - at >= FRESH,
+        "wants_otp": _wants_otp(request, now),
         "may_set_up": permissions.has(request.user, Permission.OPERATIONS_READ),
         "problem": refusal,
     }

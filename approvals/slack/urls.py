@@ -12,6 +12,7 @@ urlpatterns = [
     path("slack/events/", views.events, name="slack-events"),
     path("account/slack/", pages.link, name="slack-link"),
     path("account/slack/code/", pages.new_code, name="slack-code"),
+    path("account/slack/typed/", pages.typed, name="slack-typed"),
     path("account/slack/confirm/", pages.confirm, name="slack-confirm"),
     path("account/slack/unlink/", pages.unlink, name="slack-unlink"),
     path("operations/slack/", pages.set_up, name="slack-set-up"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jit.audit import proving, queries
@@ -21,21 +22,31 @@ def evidence_of_request(request_id: uuid.UUID, *, now: dt.datetime) -> dict[str,
     reach. Other keys may be added beside these: the verifier reads over them. Raises
     NotSealedYet when nothing is sealed.
     """
+    bodies = {event.seq: bytes(event.body) for event in queries.timeline_of_request(request_id)}
+    return {"request_id": str(request_id), **_pack(bodies, now=now)}
+
+
+def evidence_of_events(seqs: Sequence[int], *, now: dt.datetime) -> dict[str, Any]:
+    """Return a pack of these events, in the shape of a request's. It proves that each was sealed
+    as it stands, not that there are no others. Raises NotSealedYet.
+    """
+    return _pack(queries.bodies_of(seqs), now=now)
+
+
+def _pack(bodies: Mapping[int, bytes], *, now: dt.datetime) -> dict[str, Any]:
     checkpoint = proving.latest_checkpoint()
     if checkpoint is None:
         raise NotSealedYet("Nothing is sealed yet. Try again in a few seconds.")
-    bodies = {event.seq: event.body for event in queries.timeline_of_request(request_id)}
     proofs = proving.prove_all(seqs=list(bodies), checkpoint=checkpoint)
     return {
         "format": EVIDENCE,
-        "request_id": str(request_id),
         "made_at": clock.rfc3339(now),
         "key": checkpoint.vkey,
         "checkpoint": checkpoint.note,
         "events": [
             {
                 "index": proof.index,
-                "event": bytes(bodies[proof.seq]).decode(),
+                "event": bodies[proof.seq].decode(),
                 "proof": [base64.b64encode(step).decode() for step in proof.path],
             }
             for proof in proofs

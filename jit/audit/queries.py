@@ -6,7 +6,7 @@ import datetime as dt
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from django.contrib.postgres.search import SearchQuery
@@ -69,6 +69,10 @@ class Filters:
     start: dt.datetime | None = None
     end: dt.datetime | None = None
     q: str = ""
+
+    def named(self) -> dict[str, str]:
+        """Return what is looked for, as text, without what is left open."""
+        return {name: str(value) for name, value in asdict(self).items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,18 @@ def page(found: QuerySet[AuditEvent], *, after: Cursor | None = None, limit: int
     shown = rows[:limit]
     more = len(rows) > limit
     return Page(shown, Cursor(shown[-1].at, shown[-1].seq) if more else None)
+
+
+def seqs_of(found: QuerySet[AuditEvent], *, most: int) -> list[int]:
+    """Return the numbers of `found`, the newest `most` of them. Raises SearchTooWide."""
+    with _in_time():
+        return list(found.order_by("-at", "-seq").values_list("seq", flat=True)[:most])
+
+
+def bodies_of(seqs: Sequence[int]) -> dict[int, bytes]:
+    """Return the events as they were sealed, by their numbers."""
+    rows = AuditEvent.objects.filter(seq__in=seqs).values_list("seq", "body")
+    return {seq: bytes(body) for seq, body in rows}
 
 
 def timeline_of_request(request_id: uuid.UUID) -> list[AuditEvent]:

@@ -279,3 +279,23 @@ class SignInAttempts(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} from {self.address}"
+
+
+class SavedView(models.Model):
+    """A filter of a page that its owner comes back to; `wanted` is what its address says."""
+
+    id = Uuid7Field()
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="saved_views")
+    page = models.CharField(max_length=20)
+    name = models.CharField(max_length=60)
+    wanted = models.JSONField()
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["name", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "page", "name"], name="saved_view_once_by_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name

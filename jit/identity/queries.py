@@ -8,7 +8,15 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from jit.identity import permissions
-from jit.identity.models import NAME_PATTERN, ApiToken, Group, RecoveryCode, TotpDevice, User
+from jit.identity.models import (
+    NAME_PATTERN,
+    ApiToken,
+    Group,
+    RecoveryCode,
+    SavedView,
+    TotpDevice,
+    User,
+)
 from jit.identity.permissions import Permission
 from jit.kernel.errors import NotFound
 
@@ -161,3 +169,16 @@ def unfinished_enrolment(user: User, pk: str) -> TotpDevice | None:
 
 def recovery_codes_left(user: User) -> int:
     return RecoveryCode.objects.filter(user=user, used_at__isnull=True).count()
+
+
+def saved_views(user: User, *, page: str) -> QuerySet[SavedView]:
+    """Return the person's own views of a page, by name."""
+    return SavedView.objects.filter(user=user, page=page)
+
+
+def own_view(user: User, pk: uuid.UUID) -> SavedView:
+    """Return the view if it is the person's own, else raise NotFound."""
+    found = SavedView.objects.filter(user=user, pk=pk).first()
+    if found is None:
+        raise NotFound("You have no such view; it may be deleted already.")
+    return found

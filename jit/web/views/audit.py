@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 from collections import Counter
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import HttpResponse, QueryDict
+from django.contrib import messages
+from django.http import FileResponse, HttpResponse, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from jit.audit import checking, queries
+from jit.audit import checking, handing, queries
 from jit.audit.actions import ACTIONS
+from jit.identity import operations as identity_operations
+from jit.identity import permissions
+from jit.identity import queries as identity
+from jit.identity.authentication import actor_of
+from jit.identity.models import SavedView, User
 from jit.identity.permissions import Permission
 from jit.kernel import clock
 from jit.kernel.errors import InvalidInput
-from jit.web.htmx import PageRequest, is_part, page
+from jit.web.htmx import PageRequest, go, is_part, page
 
 NAMES = ("actor", "action", "person", "role", "target", "request", "grant", "from", "to", "q")
 FACETS = ("action", "actor_name", "role", "target", "person")
+PAGE = "audit"
 _AS_FILTER = {"actor_name": "actor"}
 
 
@@ -29,7 +38,7 @@ _AS_FILTER = {"actor_name": "actor"}
 @page()
 def search(request: PageRequest) -> HttpResponse:
     """Search the events one may see, newest first; facets count what the page shows."""
-    wanted = {name: request.GET.get(name, "").strip()[:300] for name in NAMES}
+    wanted = _wanted(request.GET)
     after = request.GET.get("after", "")
     found = queries.page(
         queries.filtered(queries.events_visible_to(request.user), _filters(wanted)),
@@ -43,7 +52,10 @@ def search(request: PageRequest) -> HttpResponse:
         "actions": sorted(str(getattr(action, "value", action)) for action in ACTIONS),
         "checkpoint": queries.latest_checkpoint(),
         "lag": queries.lag(now=clock.now()),
-        "whole": urlencode({name: value for name, value in wanted.items() if value}),
+        "whole": urlencode(_given(wanted)),
+        "given": _given(wanted),
+        "views": _views(request.user, wanted),
+        "may_export": permissions.has(request.user, Permission.AUDIT_EXPORT),
     }
     part = is_part(request)
     return render(request, f"jit/audit/{'_events' if part else 'audit'}.html", context)
@@ -56,6 +68,51 @@ def event(request: PageRequest, seq: int) -> HttpResponse:
     row = queries.event_visible_to(request.user, seq=seq)
     body = json.dumps(row.content, indent=2, ensure_ascii=False, sort_keys=True)
     return render(request, "jit/audit/event.html", {"event": row, "body": body})
+
+
+@require_POST
+@page(Permission.AUDIT_EXPORT)
+def export(request: PageRequest) -> FileResponse:
+    """Hand out what was searched for, with its proofs; without a search the whole sealed log."""
+    wanted, now, actor = _wanted(request.POST), clock.now(), actor_of(request)
+    name = f"audit-{now:%Y%m%d-%H%M%S}"
+    if not any(wanted.values()):
+        archive = handing.whole(actor=actor, now=now)
+        return FileResponse(archive, as_attachment=True, filename=f"{name}.zip")
+    pack = handing.found(reader=request.user, filters=_filters(wanted), actor=actor, now=now)
+    return FileResponse(io.BytesIO(pack), as_attachment=True, filename=f"{name}.json")
+
+
+@require_GET
+@page()
+def verifier(request: PageRequest) -> FileResponse:  # noqa: ARG001 -- Django's signature
+    """Hand out the program that checks an export without us: one file, to be read."""
+    return FileResponse(handing.verifier(), as_attachment=True, filename="verifier.py")
+
+
+@require_POST
+@page()
+def save(request: PageRequest) -> HttpResponse:
+    """Keep this search under a name of one's own."""
+    row = identity_operations.save_view(
+        user=request.user,
+        page=PAGE,
+        name=request.POST.get("name", ""),
+        wanted=_wanted(request.POST),
+        actor=actor_of(request),
+        now=clock.now(),
+    )
+    messages.success(request, "The view is saved.")
+    return go(request, f"{reverse('audit')}?{urlencode(row.wanted)}")
+
+
+@require_POST
+@page()
+def forget(request: PageRequest, view_id: UUID) -> HttpResponse:
+    identity_operations.delete_view(
+        view=identity.own_view(request.user, view_id), actor=actor_of(request), now=clock.now()
+    )
+    return go(request, reverse("audit"))
 
 
 @require_POST
@@ -73,6 +130,23 @@ def verify_all(request: PageRequest) -> HttpResponse:
     """Compute the whole tree anew from the stored events."""
     context = {"found": checking.verify_everything(), "everything": True}
     return render(request, "jit/audit/_verification.html", context)
+
+
+def _wanted(given: QueryDict) -> dict[str, str]:
+    return {name: given.get(name, "").strip()[:300] for name in NAMES}
+
+
+def _given(wanted: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in wanted.items() if value}
+
+
+def _views(user: User, wanted: dict[str, str]) -> list[tuple[SavedView, str, bool]]:
+    """Return the person's own views, each with its address and whether it is the one shown."""
+    shown = _given(wanted)
+    return [
+        (view, urlencode(view.wanted), view.wanted == shown)
+        for view in identity.saved_views(user, page=PAGE)
+    ]
 
 
 def _filters(wanted: dict[str, str]) -> queries.Filters:

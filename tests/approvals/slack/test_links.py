@@ -158,6 +158,20 @@ class TestThePage:
         page = people.signed_in(Client(), world.user("otto")).get("/account/slack/")
         assert b"not set up here" in page.content
 
+    def test_notices_by_itself_that_the_code_was_typed(
+        self, slack: SlackWorld, otto: Client
+    ) -> None:
+        looked = "/account/slack/typed/"
+        assert b"too old" in otto.get(looked).content
+        code = otto.post("/account/slack/code/").context["code"]
+        waiting = otto.get(looked).content
+        assert b'hx-trigger="every' in waiting
+        assert code.encode() not in waiting
+        slack.send(slack.human("otto").command(f"link {code}"))
+        asks = otto.get(looked).content
+        assert b"Is this you?" in asks
+        assert b'hx-trigger="every' not in asks
+
     def test_a_get_links_nothing(self, slack: SlackWorld, otto: Client) -> None:
         for path in ("code", "confirm", "unlink"):
             assert otto.get(f"/account/slack/{path}/").status_code == 405

@@ -21,6 +21,7 @@ NOBODYS = {
     "review_id": str(uuid.UUID(int=7)),
     "token_id": str(uuid.UUID(int=7)),
     "delegation_id": str(uuid.UUID(int=7)),
+    "view_id": str(uuid.UUID(int=7)),
     "key": "OPS-1",
     "digest": "0123456789ab",
     "seq": 1,
