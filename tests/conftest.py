@@ -110,9 +110,12 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Name the audit actions and the moves of machines that a whole run left unproduced."""
-    from tests.support import actions_seen
+    """Name the audit actions and the moves of machines that a whole run left unproduced; leave
+    no folder behind.
+    """
+    from tests.support import actions_seen, folders
 
+    folders.remove()
     sharing_with = getattr(session.config, "workeroutput", None)
     if sharing_with is not None:
         sharing_with["actions"] = [list(move) for move in actions_seen.seen]

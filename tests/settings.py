@@ -5,33 +5,29 @@ The servers start here because pytest-django reads the settings before any hook 
 
 from __future__ import annotations
 
-import atexit
 import base64
 import os
 import secrets
-import tempfile
-from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.support import servers
+from tests.support import folders, servers
 
 _where = servers.ensure()
 
 
 def _audit_key() -> str:
-    handle, path = tempfile.mkstemp(prefix="jit-test-audit-", suffix=".pem")
-    with os.fdopen(handle, "wb") as file:
-        file.write(
-            Ed25519PrivateKey.generate().private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
+    path = folders.passing("test-audit") / "key.pem"
+    path.touch(mode=0o600)
+    path.write_bytes(
+        Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
-    atexit.register(Path(path).unlink, missing_ok=True)
-    return path
+    )
+    return str(path)
 
 
 # Where xdist's workers share a Valkey server, each has a database of its own.

@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from jit.connectors.base import Connector, Context
 from jit.connectors.ssh import SSH
 from tests.contracts.ground import Ground, Session, until
 from tests.contracts.proxy import Proxy
+from tests.support import folders
 from tests.support.sshd import Client, Sshd
 
 OBSERVER, OPERATOR = "jit-observer", "web-operator"
@@ -61,7 +61,7 @@ class SSHGround(Ground):
 
     def __init__(self, cls: type[SSH] = SSH, **more: Any) -> None:
         self.cls = cls
-        self.folder = Path(tempfile.mkdtemp(prefix="jit-ssh-ground-"))
+        self.folder = folders.passing("ssh-ground")
         self.folder.chmod(0o755)
         self.krl = self.folder / "web.krl"
         self.host = Sshd(krl_file=self.krl, **more).start()

@@ -9,7 +9,6 @@ import asyncio
 import datetime as dt
 import json
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,7 +35,7 @@ from sessions.recording.asciicast import Event
 from sessions.recording.recorder import Recorder
 from sessions.states import Door
 from tests.sessions.recording import support as recorded
-from tests.support import people
+from tests.support import folders, people
 from tests.support.processes import until
 from tests.support.sshd import Sshd
 
@@ -89,7 +88,7 @@ class Visitor:
     def __init__(self, gateway: RunningGateway, username: str) -> None:
         self.gateway = gateway
         self._left: list[subprocess.Popen[bytes]] = []
-        self.folder = Path(tempfile.mkdtemp(prefix="jit-visitor-"))
+        self.folder = folders.passing("visitor")
         self.key = self.folder / "id"
         private = asyncssh.generate_private_key("ssh-ed25519")
         self.key.write_bytes(private.export_private_key())

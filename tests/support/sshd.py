@@ -21,7 +21,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from jit.connectors.ssh import keys, krl
 from jit.connectors.ssh.authority import Authority
 from jit.kernel import clock
 from jit.ops.embedded import ground
+from tests.support import folders
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
@@ -83,7 +83,7 @@ class Sshd:
         self.user_ca = user_ca or new_authority()
         self.host_ca = host_ca or new_authority()
         self.user_ca_key = keys.private_text(self.user_ca._key)
-        self.folder = Path(tempfile.mkdtemp(prefix="jit-sshd-"))
+        self.folder = folders.passing("sshd")
         self.krl = krl_file or self.folder / "revoked.krl"
         self.port = ground.free_port()
         self._account = account(as_root=as_root)
@@ -272,7 +272,7 @@ class Client:
     known_hosts: str
 
     def __post_init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="jit-ssh-client-"))
+        self.folder = folders.passing("ssh-client")
         for name, content in (
             ("id", self.private_key),
             ("id-cert.pub", self.certificate + "\n"),

@@ -33,7 +33,7 @@ from jit.policy import operations as policy
 from jit.tickets import operations as tickets
 from jit.tickets.models import LocalTicket
 from jit.workflow import activate, submit
-from tests.support import people, remembered, servers
+from tests.support import folders, people, remembered, servers
 
 SERVICE_PASSWORD = "the-service-account-of-the-tests"
 READER, WRITER, ADMIN = "orders-db-reader", "orders-db-writer", "orders-db-admin"
@@ -45,7 +45,7 @@ def prepared_target() -> tuple[target.Cluster, Path]:
     where = servers.target("18")
     cluster = target.Cluster(where.host, where.port, where.user, where.password)
     target.prepare(cluster, service_password=SERVICE_PASSWORD)
-    path = Path(tempfile.mkdtemp(prefix="jit-test-target-")) / "password"
+    path = folders.passing("test-target") / "password"
     path.touch(mode=0o600)
     path.write_text(SERVICE_PASSWORD, encoding="ascii")
     return cluster, path
