@@ -115,9 +115,13 @@ class TestInbox:
     def test_a_denial_without_a_reason_is_refused_in_place(
         self, people: People, running: Running
     ) -> None:
-        running.rita.ask()
+        asked = running.rita.ask().json()["id"]
         ada = people.at("ada", "/inbox/")
         ada.get_by_role("button", name="Deny").click()
+        expect(ada.get_by_role("alert")).to_contain_text("why you deny it")
+        # A hint that comes meanwhile does not sweep it away.
+        running.bo.decide(asked, "deny", comment="Ask the team first.")
+        expect(ada.get_by_role("button", name="Show the new state")).to_be_visible()
         expect(ada.get_by_role("alert")).to_contain_text("why you deny it")
         expect(ada.get_by_role("button", name="Deny")).to_be_visible()
 

@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from asgiref.testing import ApplicationCommunicator
+from channels.layers import channel_layers
+
+_left: list[Any] = []
+
+
+@contextmanager
+def own_layer() -> Iterator[None]:
+    """A layer keeps connections of the loop it was made in: whatever is done here has a new one.
+
+    The old ones stay: the thread that sends hints may hold a connection, which nobody else closes.
+    """
+    _renew()
+    yield
+    _renew()
+
+
+def _renew() -> None:
+    _left.append(channel_layers.backends)
+    channel_layers.backends = {}
 
 
 class Socket(ApplicationCommunicator):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from channels.layers import channel_layers, get_channel_layer
+from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 from django.conf import settings
 from django.db import transaction
@@ -17,7 +17,7 @@ from django.test import Client
 from jit.identity import sockets
 from jit.web.routing import urlpatterns
 from jit.workflow import hints
-from tests.support import people
+from tests.support import people, websockets
 from tests.support.websockets import Socket
 from tests.support.world import World
 
@@ -26,10 +26,8 @@ APPLICATION = sockets.authenticated(URLRouter(urlpatterns))
 
 @pytest.fixture(autouse=True)
 def _own_layer() -> Iterator[None]:
-    """A layer keeps connections of the loop it was made in: each test gets a new one."""
-    channel_layers.backends = {}
-    yield
-    channel_layers.backends = {}
+    with websockets.own_layer():
+        yield
 
 
 def cookies(world: World, name: str) -> dict[str, str]:

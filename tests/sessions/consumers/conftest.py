@@ -6,20 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from channels.layers import channel_layers
 
 from sessions.consumers import terminal
 from sessions.terminal import resuming
 from tests.sessions.gateways.conftest import gateway, host, operator
+from tests.support import websockets
 from tests.support.ssh_gateway import RunningGateway
 
 
 @pytest.fixture(autouse=True)
 def _own_layer() -> Iterator[None]:
-    """A layer keeps connections of the loop it was made in: each test gets a new one."""
-    channel_layers.backends = {}
-    yield
-    channel_layers.backends = {}
+    with websockets.own_layer():
+        yield
     resuming.lines = resuming.Lines()
     terminal.lines = resuming.lines
 

@@ -8,9 +8,10 @@ const pending = new Set();
 const living = () => [...document.querySelectorAll("[data-watch]")];
 const names = () => [...new Set(living().flatMap((element) => element.dataset.watch.split(" ")))];
 
+// What somebody types, or has just been told of a refusal, is never swept away.
 function busy(element) {
-  const form = element.querySelector("form[data-dirty], details[open] form, dialog[open]");
-  return Boolean(form) || (element.contains(document.activeElement)
+  const kept = element.querySelector("form[data-dirty], details[open] form, dialog[open], [data-problem]");
+  return Boolean(kept) || (element.contains(document.activeElement)
     && document.activeElement.matches("input:not([type=radio]), textarea, select"));
 }
 
@@ -20,18 +21,22 @@ const folded = (element) => element.closest("details:not([open])")
 
 function refresh(element) {
   if (folded(element)) return;
+  // An answer on its way into it is newer than we are; look again once it is there.
+  if (element.querySelector(".htmx-request")) { setTimeout(() => element.isConnected && refresh(element), 200); return; }
   if (busy(element)) { element.setAttribute("data-stale", ""); return; }
   element.removeAttribute("data-stale");
   window.htmx.trigger(element, "hint");
 }
 
 function hinted(...ids) {
-  for (const element of living()) {
-    const watched = element.dataset.watch.split(" ");
-    if (ids.some((id) => id === "*" || watched.includes(id))) pending.add(element);
-  }
-  clearTimeout(hinted.timer);
-  hinted.timer = setTimeout(() => {
+  const about = (element) => element.dataset.watch.split(" ").some((name) => ids.includes(name));
+  readAgain(living().filter((element) => ids.includes("*") || about(element)));
+}
+
+function readAgain(elements) {
+  for (const element of elements) pending.add(element);
+  clearTimeout(readAgain.timer);
+  readAgain.timer = setTimeout(() => {
     for (const element of pending) if (element.isConnected) refresh(element);
     pending.clear();
   }, 120);
@@ -87,7 +92,11 @@ document.addEventListener("input", (event) => {
   if (form) form.dataset.dirty = "1";
 });
 document.addEventListener("htmx:beforeRequest", (event) => {
-  if (event.target.matches?.("form")) delete event.target.dataset.dirty;
+  if (!event.target.matches?.("form")) return;
+  delete event.target.dataset.dirty;
+  // What is being read would replace the form, and its answer would find no place: read later.
+  const reading = event.target.closest("[data-watch].htmx-request");
+  if (reading) { window.htmx.trigger(reading, "htmx:abort"); readAgain([reading]); }
 });
 document.addEventListener("click", (event) => {
   const living = event.target.closest("[data-show-fresh]")?.closest("[data-watch]");
