@@ -6,62 +6,19 @@ import json
 import os
 import random
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.chaos.visiting import grant, ssh
 from tests.support.processes import Running, until
 
-SEV1 = "OPS-4"
-ROLE = "web-1-operator"
 KILLS = int(os.environ.get("TEST_KILLS", "20"))
 MOST_LOST = 1.0
 """Seconds of output that may be missing between the recording's end and what was seen."""
 _TIMES = re.compile(r"at (\d+\.\d+)")
 TICKS = "while :; do date '+at %s.%N'; sleep 0.02; done"
-
-
-def grant(jit: Running) -> str:
-    """Return the id of rita's ACTIVE grant on web-1."""
-    asked = jit.rita.ask(ROLE, SEV1, duration_seconds=3000)
-    assert asked.status_code == 201, asked.text
-    found = until(
-        lambda: jit.rita.request(asked.json()["id"])["grant"],
-        lambda seen: bool(seen) and seen["state"] == "ACTIVE",
-    )
-    return str(found["id"])
-
-
-def ssh(jit: Running, grant_id: str, command: str, folder: Path) -> subprocess.Popen[bytes]:
-    """Start rita's ssh with a one-use password; its output is for the caller to read."""
-    shown = jit.credential(grant_id)
-    asker = folder / "asker"
-    asker.write_text('#!/bin/sh\necho "$JIT_TEST_PASSWORD"\n', encoding="ascii")
-    asker.chmod(0o700)
-    options = {
-        "UserKnownHostsFile": "/dev/null",
-        "GlobalKnownHostsFile": "/dev/null",
-        "StrictHostKeyChecking": "no",
-        "PubkeyAuthentication": "no",
-        "NumberOfPasswordPrompts": "1",
-        "LogLevel": "ERROR",
-    }
-    told = [f"-o{name}={value}" for name, value in options.items()]
-    where = f"{shown['user']}@{shown['host']}"
-    return subprocess.Popen(
-        ["ssh", "-F", "none", *told, "-p", shown["port"], where, command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={
-            "PATH": os.environ["PATH"],
-            "SSH_ASKPASS": str(asker),
-            "SSH_ASKPASS_REQUIRE": "force",
-            "JIT_TEST_PASSWORD": shown["password"],
-        },
-    )
 
 
 def recorded(jit: Running, session_id: str) -> tuple[float, dict[str, Any]]:

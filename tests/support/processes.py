@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,8 +171,9 @@ class Running:
         if not self.is_running(name):
             self.start(name)
 
-    def add(self, name: str, like: str, **env: str) -> None:
-        self._order(do="add", name=name, like=like, env=env)
+    def add(self, name: str, like: str, *, before: Sequence[str] = (), **env: str) -> None:
+        """Start another program like one that is there, by the words `before` its own."""
+        self._order(do="add", name=name, like=like, env=env, before=list(before))
 
     def is_running(self, name: str) -> bool:
         return bool(self._order(do="running", name=name)["running"])

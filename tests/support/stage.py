@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +90,16 @@ class Stage:
         (self.programs.get(name) or self.servers[name]).start()
         return {}
 
-    def add(self, name: str, like: str, env: dict[str, str] | None = None) -> dict[str, Any]:
-        """Start another program like one that is there; `env` is its own."""
+    def add(
+        self, name: str, like: str, env: dict[str, str] | None = None, before: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Start another program like one that is there, by the words `before` its own; `env` is
+        its own.
+        """
         argv = [
             part.replace("worker@embedded", f"{name}@embedded") for part in self.programs[like].argv
         ]
-        self._begin(self.here.program(name, argv), env)
+        self._begin(self.here.program(name, [*before, *argv]), env)
         return {}
 
     def running(self, name: str) -> dict[str, Any]:
