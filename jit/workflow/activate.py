@@ -16,9 +16,10 @@ from jit.connectors.base import ConnectorError, Issued
 from jit.elevation import operations as elevation
 from jit.elevation import provisioning
 from jit.elevation.models import Grant
-from jit.elevation.states import EndReason, GrantState
+from jit.elevation.states import GRANT, EndReason, GrantState
 from jit.kernel import db, tasks
 from jit.kernel.actor import CLOCK
+from jit.policy.ruling import Ruling
 from jit.workflow import ask_again, hints, late, tell
 from jit.workflow.ask_again import NoLongerEligible, NotYet
 
@@ -63,7 +64,7 @@ def activate(*, grant_id: UUID) -> None:
     try:
         granted_seconds = ask_again.before_activation(fresh, now)
     except NoLongerEligible as lost:
-        _give_up(grant_id, reason=lost.reason, comment=lost.comment)
+        _give_up(grant_id, lost)
         return
     except NotYet as missing:
         _wait(grant_id, waiting_for=str(missing), now=now)
@@ -172,9 +173,32 @@ def _wait(grant_id: UUID, *, waiting_for: str, now: dt.datetime) -> None:
         hints.about_request(grant.request_id, people=[grant.user_id])
 
 
-def _give_up(grant_id: UUID, *, reason: EndReason, comment: str) -> None:
+def _give_up(grant_id: UUID, lost: NoLongerEligible) -> None:
     with transaction.atomic():
-        _end(Grant.objects.select_for_update().get(pk=grant_id), reason=reason, comment=comment)
+        grant = Grant.objects.select_for_update().get(pk=grant_id)
+        if lost.ruling is not None:
+            _record_refusal(grant, lost.ruling, comment=lost.comment)
+        _end(grant, reason=lost.reason, comment=lost.comment)
+
+
+def _record_refusal(grant: Grant, ruling: Ruling, *, comment: str) -> None:
+    """Put on the record which policy says no now; the request keeps the one that said yes."""
+    audit.record(
+        action="policy.refused",
+        actor=CLOCK,
+        now=db.now(),
+        subject=audit.subject_of(grant, GRANT),
+        body={
+            "code": "NoLongerEligible",
+            "detail": comment,
+            "rule": ruling.rule,
+            "guardrails": list(ruling.guardrails),
+            "bundle_digest": ruling.bundle_digest,
+            "facts": ruling.facts,
+        },
+        request_id=grant.request_id,
+        grant_id=grant.pk,
+    )
 
 
 def _end(grant: Grant, *, reason: EndReason, comment: str) -> None:

@@ -18,12 +18,15 @@ LARGEST_SKEW = 2.0
 
 
 class NoLongerEligible(Exception):
-    """Something that allowed the request holds no more; `reason` ends the grant."""
+    """Something that allowed the request holds no more; `reason` ends the grant. `ruling` is
+    what the policy in force says now, where that is why.
+    """
 
-    def __init__(self, reason: EndReason, comment: str) -> None:
+    def __init__(self, reason: EndReason, comment: str, ruling: Ruling | None = None) -> None:
         super().__init__(comment)
         self.reason = reason
         self.comment = comment
+        self.ruling = ruling
 
 
 class NotYet(Exception):
@@ -109,7 +112,9 @@ def _rule(grant: Grant, ticket: TicketSnapshot | None, now: dt.datetime) -> Ruli
 def _refuse(ruling: Ruling) -> None:
     if ruling.outcome in {Outcome.DENIED, Outcome.NOT_ELIGIBLE}:
         raise NoLongerEligible(
-            EndReason.POLICY, "The policy in force says no: " + " ".join(ruling.missing)[:900]
+            EndReason.POLICY,
+            "The policy in force says no: " + " ".join(ruling.missing)[:900],
+            ruling,
         )
 
 

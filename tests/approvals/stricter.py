@@ -15,8 +15,8 @@ CASES = (
 )
 
 
-def put_in_force(world: World, *, message: str) -> None:
-    """Let opal propose, and olga activate, a policy that denies all writing."""
+def put_in_force(world: World, *, message: str) -> str:
+    """Let opal propose, and olga activate, a policy that denies all writing; return its digest."""
     text = policy(
         rule(),
         guardrails="[{id: no-more, description: Nobody writes, match: "
@@ -32,3 +32,4 @@ def put_in_force(world: World, *, message: str) -> None:
     operations.activate(
         bundle=bundle, user=world.user("olga"), actor=world.actor("olga"), now=clock.now()
     )
+    return bundle.digest

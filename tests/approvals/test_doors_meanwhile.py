@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from approvals.models import Decision
+from jit.audit.models import AuditEvent
 from jit.catalog.models import Role, Target
 from jit.connectors.base import Unreachable
 from jit.elevation import provisioning
@@ -34,10 +35,17 @@ class TestNothingIsGiven:
     def test_after_a_stricter_policy_came_into_force(
         self, world: World, door: Door, pending: ElevationRequest
     ) -> None:
-        put_in_force(world, message="No more writing here.")
+        before = pending.ruling["bundle_digest"]
+        now = put_in_force(world, message="No more writing here.")
         assert door("ada", pending)[0] in DONE, "the ruling of its day stands for the chain"
         assert ended(pending) == ("WITHDRAWN", "policy")
         assert "No more writing here." in door.reads("rita", pending)
+        event = AuditEvent.objects.get(action="policy.refused", request_id=pending.pk)
+        pending.refresh_from_db()
+        assert (pending.ruling["bundle_digest"], event.content["body"]["bundle_digest"]) == (
+            before,
+            now,
+        )
 
     def test_of_a_role_that_was_retired(
         self, door: Door, pending: ElevationRequest, world: World
