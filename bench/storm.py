@@ -1,8 +1,9 @@
 """A thousand grants that end at one instant on one target, beside as many plain DROP ROLE by psql.
 
 Run it as `python -m bench.storm`. It starts a whole installation in processes of its own, whose
-disks are flushed as in production. The roles for psql are of the same kind: they log in, and have a
-deadline, a password and a membership. Both take turns, so that a neighbour's load falls on both.
+disks are flushed as in production. The roles for psql are written as the connector writes its own:
+a password, a deadline, a comment, a setting and a membership. Both take turns, so that a
+neighbour's load falls on both.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from jit.identity.models import User
 from jit.kernel import db
 from jit.kernel.ids import uuid7
 count, ahead, mark = {count}, {ahead}, "{mark}"
-roles = list(Role.objects.select_related("target").order_by("slug"))
+roles = Role.objects.select_related("target").filter(target__slug="orders-db")
+roles = list(roles.order_by("slug"))
 now = db.now()
 people = User.objects.bulk_create(
     User(id=(made := uuid7()), username=f"storm-{{mark}}-{{n}}", person_id=made, created_at=now)
@@ -62,15 +64,32 @@ print(end.timestamp())
 
 
 def plain(jit: processes.Running, mark: str) -> float:
-    """Return how long psql takes to drop as many roles, one statement each, in one connection."""
+    """Return how long psql takes to drop as many roles, one statement each, in one connection:
+    written as the connector writes them, and dropped by a superuser, who is checked the least.
+    """
     names = [f"plain_{mark}_{number}" for number in range(GRANTS)]
     with jit.target() as connection, connection.transaction():
+        makers = [
+            row[0]
+            for row in connection.execute(
+                "SELECT rolname::text FROM pg_roles WHERE rolname LIKE '%\\_maker\\_%' ORDER BY 1"
+            )
+        ]
         for number, name in enumerate(names):
-            member_of = ("orders_reader", "orders_writer", "orders_admin")[number % 3]
+            role, member_of = sql.Identifier(name), ("reader", "writer", "admin")[number % 3]
             connection.execute(
                 sql.SQL(
-                    "CREATE ROLE {} LOGIN PASSWORD 'x' VALID UNTIL '2999-01-01' IN ROLE {}"
-                ).format(sql.Identifier(name), sql.Identifier(member_of))
+                    "SET LOCAL ROLE {maker}; CREATE ROLE {role} LOGIN NOINHERIT CONNECTION LIMIT 5"
+                    " PASSWORD 'x' VALID UNTIL '2999-01-01'; COMMENT ON ROLE {role} IS {comment};"
+                    " ALTER ROLE {role} SET role = {member_of}; RESET ROLE;"
+                    " GRANT {of} TO {role} WITH ADMIN FALSE, INHERIT FALSE, SET TRUE"
+                ).format(
+                    maker=sql.Identifier(makers[number % len(makers)]),
+                    role=role,
+                    comment=sql.Literal("x" * 150),
+                    member_of=sql.Literal(f"orders_{member_of}"),
+                    of=sql.Identifier(f"orders_{member_of}"),
+                )
             )
     script = "".join(f"DROP ROLE {name};\n" for name in names)
     where = " ".join(f"{key}={value}" for key, value in jit.superuser.items() if key != "password")

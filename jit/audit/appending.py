@@ -6,31 +6,37 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
+import orjson
 from django.db import connection, transaction
 
 from jit.audit.events import Event
 
 _ROWS_A_STATEMENT = 1000
-_COLUMNS = (
-    "id",
-    "at",
-    "actor_kind",
-    "actor_id",
-    "actor_name",
-    "channel",
-    "action",
-    "subject_type",
-    "subject_id",
-    "request_id",
-    "grant_id",
-    "target",
-    "role",
-    "person",
+_COLUMNS = {
+    "id": "uuid",
+    "at": "timestamptz",
+    "actor_kind": "text",
+    "actor_id": "text",
+    "actor_name": "text",
+    "channel": "text",
+    "action": "text",
+    "subject_type": "text",
+    "subject_id": "text",
+    "request_id": "uuid",
+    "grant_id": "uuid",
+    "target": "text",
+    "role": "text",
+    "person": "text",
+}
+# One JSON text instead of sixteen parameters a row: both sides read it several times as fast.
+_INSERT = (
+    f"INSERT INTO audit_event ({', '.join(_COLUMNS)}, body, words) "  # noqa: S608 -- fixed names
+    f"SELECT {', '.join(_COLUMNS)}, convert_to(body, 'UTF8'), to_tsvector('simple', words) "
+    "FROM json_to_recordset(%s::json) AS event("
+    + "".join(f"{name} {kind}, " for name, kind in _COLUMNS.items())
+    + "body text, words text)"
 )
-_ROW = "(" + "%s, " * len(_COLUMNS) + "%s, to_tsvector('simple', %s))"
-_INSERT = f"INSERT INTO audit_event ({', '.join(_COLUMNS)}, body, words) VALUES "  # noqa: S608 -- fixed names
 
 
 class _Marker:
@@ -111,12 +117,11 @@ def append(events: Sequence[Event]) -> None:
 def _insert(events: Sequence[Event]) -> None:
     with connection.cursor() as cursor:
         for start in range(0, len(events), _ROWS_A_STATEMENT):
-            chunk = events[start : start + _ROWS_A_STATEMENT]
-            values: list[Any] = []
-            for event in chunk:
-                values += [event.columns[name] for name in _COLUMNS]
-                values += [event.body, event.words]
-            cursor.execute(_INSERT + ", ".join([_ROW] * len(chunk)), values)
+            rows = [
+                {**event.columns, "body": event.body.decode(), "words": event.words}
+                for event in events[start : start + _ROWS_A_STATEMENT]
+            ]
+            cursor.execute(_INSERT, [orjson.dumps(rows).decode()])
         kept = [(event.id, held) for event in events for held in event.erasable]
         if kept:
             cursor.executemany(

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection
 
-from jit.audit import events, proving, verifier
+from jit.audit import events, proving, searching, verifier
 from jit.audit.models import AuditCheckpoint, AuditErasable, AuditEvent
 from jit.kernel.errors import NotFound
 
@@ -245,7 +245,7 @@ def _chunk(start: int, end: int) -> Iterator[_Row]:
 def _wrong_columns(body: bytes, columns: Mapping[str, Any]) -> str:
     """Return the names of the columns that don't say what the body says."""
     try:
-        right = events.columns_of(events.content_of(body))
+        right = searching.columns_of(events.content_of(body))
     except (ValueError, KeyError, TypeError):
         return "the body is no event"
     return ", ".join(

@@ -16,19 +16,18 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+import orjson
 import rfc8785
 
+from jit.audit import searching
 from jit.kernel import clock
 from jit.kernel.actor import Actor
 from jit.kernel.ids import uuid7
 
-LONGEST_COLUMN = 200
-"""Search columns are cut here: a B-tree refuses keys over 2,704 bytes. The body is whole."""
-LONGEST_WORDS = 20_000
-"""Characters of text made searchable in one event (a tsvector holds at most 1 MB)."""
 _LARGEST_EXACT = 2**53 - 1
+_ALIKE = frozenset({str, int, bool, type(None)})
+"""Types that every writer of JSON spells alike."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,97 +107,74 @@ def build(
     become text, since JSON readers differ on them. Raises TypeError for a value that has no
     JSON form and ValueError for a naive time.
     """
-    event_id = uuid7()
-    kept: list[Kept] = []
-    content = {
+    event_id, kept = uuid7(), list[Kept]()
+    plain = {
         "id": str(event_id),
         "at": clock.rfc3339(now),
-        "actor": {"kind": str(actor.kind), "id": actor.id, "name": actor.name},
+        "actor": {"kind": str(actor.kind), "id": _text(actor.id), "name": _text(actor.name)},
         "channel": str(actor.channel),
-        "action": str(action),
-        "subject": {"type": subject.type, "id": subject.id, "label": subject.label},
-        "links": {
-            "request_id": links.request_id,
-            "grant_id": links.grant_id,
-            "target": links.target,
-            "role": links.role,
-            "person": links.person,
+        "action": _text(action),
+        "subject": {
+            "type": _text(subject.type),
+            "id": _text(subject.id),
+            "label": _text(subject.label),
         },
-        "body": body,
+        "links": {
+            "request_id": _identifier(links.request_id),
+            "grant_id": _identifier(links.grant_id),
+            "target": _text(links.target),
+            "role": _text(links.role),
+            "person": _text(links.person),
+        },
+        "body": _plain(body, "body", kept),
     }
-    plain = _plain(content, "", kept)
     return Event(
         id=event_id,
-        body=canonical(plain),
-        columns=columns_of(plain),
-        words=words_of(plain),
+        body=_encoded(plain) if _spelt_alike(plain["body"]) else rfc8785.dumps(plain),
+        columns={
+            **searching.text_of(plain),
+            "id": event_id,
+            "at": now,
+            "request_id": links.request_id,
+            "grant_id": links.grant_id,
+        },
+        words=searching.words_of(plain),
         erasable=tuple(kept),
     )
-
-
-_ENCODE = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False
-).encode
 
 
 def canonical(plain: Any) -> bytes:
     """Return plain JSON content in its canonical form (RFC 8785).
 
-    The standard library writes the same, many times as fast, unless a number is a float (it
-    spells some otherwise) or a key leaves ASCII (RFC 8785 orders by UTF-16).
+    orjson writes the same, many times as fast, unless a number is a float (it spells some
+    otherwise), a key leaves ASCII (RFC 8785 orders by UTF-16), or it is nested too deeply.
     """
-    if _spelt_alike(plain):
-        return _ENCODE(plain).encode()
-    encoded: bytes = rfc8785.dumps(plain)
+    encoded: bytes = _encoded(plain) if _spelt_alike(plain) else rfc8785.dumps(plain)
     return encoded
 
 
+def _encoded(plain: Any) -> bytes:
+    try:
+        return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # nested more deeply than it goes
+        encoded: bytes = rfc8785.dumps(plain)
+        return encoded
+
+
 def _spelt_alike(plain: Any) -> bool:
+    """Return whether plain JSON content holds no float, and no key that leaves ASCII."""
     waiting = [plain]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            if not all(map(str.isascii, value)):
+    for value in waiting:
+        kind = type(value)
+        if kind is dict:
+            if not "".join(value).isascii():
                 return False
-            waiting += [inner for inner in value.values() if type(inner) is not str]
-        elif isinstance(value, list):
-            waiting += value
-        elif isinstance(value, float):
+            waiting += [inner for inner in value.values() if type(inner) not in _ALIKE]
+        elif kind is list:
+            waiting += [inner for inner in value if type(inner) not in _ALIKE]
+        elif kind not in _ALIKE:
             return False
     return True
-
-
-def columns_of(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the search columns that belong to an event's content; verification compares them."""
-    actor, subject, links = content["actor"], content["subject"], content["links"]
-    return {
-        "id": uuid.UUID(content["id"]),
-        "at": dt.datetime.fromisoformat(content["at"]),
-        "actor_kind": _column(actor["kind"]),
-        "actor_id": _column(actor["id"]),
-        "actor_name": _column(actor["name"]),
-        "channel": _column(content["channel"]),
-        "action": _column(content["action"]),
-        "subject_type": _column(subject["type"]),
-        "subject_id": _column(subject["id"]),
-        "request_id": _uuid(links["request_id"]),
-        "grant_id": _uuid(links["grant_id"]),
-        "target": _column(links["target"]),
-        "role": _column(links["role"]),
-        "person": _column(links["person"]),
-    }
-
-
-def words_of(content: Mapping[str, Any]) -> str:
-    """Return the event's text as words parted by blanks (`/etc/shadow` is `etc shadow`)."""
-    found: list[str] = []
-    _gather(content, found)
-    return split_words(" ".join(found)[:LONGEST_WORDS])
-
-
-def split_words(text: str) -> str:
-    """Return `text` with everything that is neither letter nor digit turned into blanks."""
-    return _NOT_ALPHANUMERIC.sub(" ", text).strip()
 
 
 def content_of(body: bytes) -> dict[str, Any]:
@@ -207,24 +183,8 @@ def content_of(body: bytes) -> dict[str, Any]:
     return content
 
 
-def _column(text: str) -> str:
-    return text[:LONGEST_COLUMN].replace("\0", "\ufffd")
-
-
-def _uuid(text: str | None) -> uuid.UUID | None:
-    return uuid.UUID(text) if text else None
-
-
-def _gather(value: Any, found: list[str]) -> None:
-    if isinstance(value, str):
-        found.append(value)
-    if not isinstance(value, dict | list):
-        return
-    for inner in value.values() if isinstance(value, dict) else value:
-        if type(inner) is str:  # most are, and need no call
-            found.append(inner)
-        else:
-            _gather(inner, found)
+def _identifier(key: uuid.UUID | None) -> str | None:
+    return None if key is None else str(key)
 
 
 def _text(text: str) -> str:
@@ -240,10 +200,16 @@ def _number(number: float) -> float | str:
 def _is_plain(value: Any) -> bool:
     """Return whether the value goes into the body as it is: most do, and are told quickly."""
     kind = type(value)
-    return value is None or kind is bool or (kind is str and value.isascii())
+    if kind is str:
+        return bool(value.isascii())
+    if kind is int:
+        return bool(-_LARGEST_EXACT <= value <= _LARGEST_EXACT)
+    return value is None or kind is bool
 
 
 def _plain(value: Any, path: str, kept: list[Kept]) -> Any:  # noqa: C901, PLR0911 -- one return a type
+    if type(value) is dict or type(value) is list:
+        return _plain_inside(value, path, kept)
     if isinstance(value, Enum):
         return _plain(value.value, path, kept)
     if value is None or isinstance(value, bool):
@@ -260,25 +226,33 @@ def _plain(value: Any, path: str, kept: list[Kept]) -> Any:  # noqa: C901, PLR09
         return str(value)
     if isinstance(value, Erasable):
         return _salted(value, path, kept)
-    if isinstance(value, Mapping):
-        return {
-            _text(str(key)): inner
-            if _is_plain(inner)
-            else _plain(inner, f"{path}.{key}" if path else str(key), kept)
-            for key, inner in value.items()
-        }
-    if isinstance(value, list | tuple | set | frozenset):
-        items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
-        return [_plain(inner, f"{path}[{place}]", kept) for place, inner in enumerate(items)]
+    if isinstance(value, Mapping | list | tuple):
+        return _plain_inside(value, path, kept)
+    if isinstance(value, set | frozenset):
+        return _plain_inside(sorted(value, key=str), path, kept)
     raise TypeError(f"{path}: {type(value).__name__} has no place in an audit event")
+
+
+def _plain_inside(value: Any, path: str, kept: list[Kept]) -> Any:
+    if not isinstance(value, dict | Mapping):
+        return [
+            inner if _is_plain(inner) else _plain(inner, f"{path}[{place}]", kept)
+            for place, inner in enumerate(value)
+        ]
+    return {
+        key if type(key) is str and key.isascii() else _text(str(key)): inner
+        if _is_plain(inner)
+        else _plain(inner, f"{path}.{key}" if path else str(key), kept)
+        for key, inner in value.items()
+    }
 
 
 def _salted(value: Erasable, path: str, kept: list[Kept]) -> dict[str, str]:
     text = _text(value.value).replace("\0", "\ufffd")
     held = Kept(
         id=uuid7(),
-        person=_column(value.person),
-        field=_column(_text(path)),
+        person=searching.column(value.person),
+        field=searching.column(_text(path)),
         salt=secrets.token_bytes(32),
         value=text,
     )

@@ -149,11 +149,12 @@ def transition_many[Row: models.Model](
     if not rows:
         return []
     _must_be_in_transaction()
+    targets = {source: machine.target(source, verb).value for source in set(map(_state, rows))}
     moves = [
         moving.Move(
             pk=row.pk,
-            source=_state(row),
-            target=machine.target(_state(row), verb).value,
+            source=(source := _state(row)),
+            target=targets[source],
             changes=changes.get(row.pk, _NOTHING),
         )
         for row in rows

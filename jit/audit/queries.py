@@ -13,7 +13,7 @@ from django.contrib.postgres.search import SearchQuery
 from django.db import OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 
-from jit.audit import checking, events, proving
+from jit.audit import checking, proving, searching
 from jit.audit.checking import Verification
 from jit.audit.models import AuditCheckpoint, AuditEvent
 from jit.audit.proving import Proof, latest_checkpoint
@@ -160,7 +160,7 @@ def filtered(found: QuerySet[AuditEvent], filters: Filters) -> QuerySet[AuditEve
     if filters.actor:
         actor = _storable(filters.actor)
         found = found.filter(Q(actor_id=actor) | Q(actor_name=actor))
-    words = events.split_words(filters.q[: events.LONGEST_COLUMN])
+    words = searching.split_words(filters.q[: searching.LONGEST_COLUMN])
     if words:
         found = found.filter(words=SearchQuery(words, config="simple", search_type="plain"))
     elif filters.q:

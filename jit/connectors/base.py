@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from jit.connectors import secret_refs
+from jit.connectors import secret_refs, watchdog
 from jit.kernel import clock
 from jit.kernel.errors import DomainError
 
@@ -232,9 +232,7 @@ class Context:
             late.set()
             abort()
 
-        watchdog = threading.Timer(self.timeout_seconds, end_it)
-        watchdog.daemon = True
-        watchdog.start()
+        call_off = watchdog.watch(self.timeout_seconds, end_it)
         error = ""
         try:
             result = fn()
@@ -244,7 +242,7 @@ class Context:
             error = f"{type(failure).__name__}: {failure}"[:LONGEST_ERROR]
             raise
         finally:
-            watchdog.cancel()
+            call_off()
             spent = round((time.monotonic() - started) * 1000)
             self._write(Call(step=step, at=at, milliseconds=spent, ok=not error, error=error))
         if self.interfere:

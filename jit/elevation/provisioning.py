@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from django.db import connection
+
 from jit.catalog.models import Target
 from jit.connectors import registry
 from jit.connectors.base import (
@@ -102,18 +104,34 @@ def revoke(
     except ConnectorError as failure:
         answers = [failure] * len(grants)
     milliseconds = int((time.monotonic() - started) * 1000)
-    GrantAttempt.objects.bulk_create(
-        GrantAttempt(
-            grant=grant,
-            step="revoke",
-            at=now,
-            milliseconds=milliseconds,
-            ok=isinstance(answer, Revoked) and answer.absent,
-            error=str(answer)[:1000] if isinstance(answer, ConnectorError) else "",
-        )
-        for grant, answer in zip(grants, answers, strict=True)
-    )
+    _journal_all(grants, answers, now=now, milliseconds=milliseconds)
     return answers
+
+
+def _journal_all(
+    grants: Sequence[Grant],
+    answers: Sequence[Revoked | ConnectorError],
+    *,
+    now: dt.datetime,
+    milliseconds: int,
+) -> None:
+    """Write down how each grant of a batch fared, in one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO elevation_grantattempt (grant_id, step, at, milliseconds, ok, error) "
+            "SELECT grant_id, 'revoke', %s, %s, ok, error "
+            "FROM unnest(%s::uuid[], %s::boolean[], %s::text[]) AS attempt(grant_id, ok, error)",
+            [
+                now,
+                milliseconds,
+                [grant.pk for grant in grants],
+                [isinstance(answer, Revoked) and answer.absent for answer in answers],
+                [
+                    str(answer)[:1000] if isinstance(answer, ConnectorError) else ""
+                    for answer in answers
+                ],
+            ],
+        )
 
 
 def observe(target: Target) -> list[Seen]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 import uuid
+
+_VERSION_7 = 0x7 << 76 | 0b10 << 62
+_WITHOUT_VERSION = ~(0xF << 76 | 0b11 << 62)
 
 
 def uuid7() -> uuid.UUID:
@@ -12,9 +15,5 @@ def uuid7() -> uuid.UUID:
     milliseconds, then 74 random bits.
     """
     milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds & (1 << 48) - 1) << 80
-    value |= 0x7 << 76
-    value |= secrets.randbits(12) << 64
-    value |= 0b10 << 62
-    value |= secrets.randbits(62)
-    return uuid.UUID(int=value)
+    value = (milliseconds & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10))
+    return uuid.UUID(int=value & _WITHOUT_VERSION | _VERSION_7)

@@ -13,11 +13,14 @@ def visible(text: object) -> str:
     bidirectional characters become `⟦U+202E⟧`, so that no text poses as another. It is not
     escaped: that is for whoever draws it.
     """
+    said = str(text or "")
+    if said.isprintable():  # as nearly everything is
+        return said
     return "".join(
         character
         if character in _KEPT or unicodedata.category(character) not in _UNSEEN
         else f"⟦U+{ord(character):04X}⟧"
-        for character in str(text or "").replace("\r\n", "\n")
+        for character in said.replace("\r\n", "\n")
     )
 
 

@@ -33,18 +33,20 @@ _AT_EXIT = 2.0
 """Seconds that a process about to end gives its last hints."""
 
 
+type Hint = tuple[tuple[str, ...], dict[str, str]]
+"""The groups that it goes to, and what they are told."""
+
+
 class Sender:
     """Sends hints in a thread that starts with the first one; a forked child has its own."""
 
     def __init__(self) -> None:
-        self._waiting: queue.Queue[tuple[tuple[str, ...], dict[str, str]]] = queue.Queue(
-            MOST_WAITING
-        )
+        self._waiting: queue.Queue[list[Hint]] = queue.Queue(MOST_WAITING)
         self._lock = threading.Lock()
         self._process: int | None = None
 
-    def send(self, groups: tuple[str, ...], hint: dict[str, str]) -> None:
-        """Let the hint leave for these groups; returns at once."""
+    def send(self, hints: list[Hint]) -> None:
+        """Let the hints leave; returns at once."""
         with self._lock:
             if self._process != os.getpid():
                 if self._process is not None:
@@ -54,9 +56,9 @@ class Sender:
                     target=self._run, args=(self._waiting,), name="hints", daemon=True
                 ).start()
         try:
-            self._waiting.put_nowait((groups, hint))
+            self._waiting.put_nowait(hints)
         except queue.Full:
-            log.warning("too many hints wait; %s is left out", groups)
+            log.warning("too many hints wait; %d are left out", len(hints))
 
     def finish(self, seconds: float = _AT_EXIT) -> None:
         """Wait until what was sent so far has left, at most so long."""
@@ -64,61 +66,77 @@ class Sender:
         while self._waiting.unfinished_tasks and time.monotonic() < until:
             time.sleep(0.005)
 
-    def _run(self, waiting: queue.Queue[tuple[tuple[str, ...], dict[str, str]]]) -> None:
+    def _run(self, waiting: queue.Queue[list[Hint]]) -> None:
         loop = asyncio.new_event_loop()
         while True:
-            batch = [waiting.get()]
+            taken = [waiting.get()]
             while not waiting.empty():
-                batch.append(waiting.get())
+                taken.append(waiting.get())
+            batch = [hint for hints in taken for hint in hints]
             try:
                 loop.run_until_complete(_send_all(batch))
             except Exception:  # a lost hint costs a page's promptness, nothing else
                 log.warning("could not hint %d groups", len(batch), exc_info=True)
-            for _ in batch:
+            for _ in taken:
                 waiting.task_done()
 
 
-async def _send_all(batch: list[tuple[tuple[str, ...], dict[str, str]]]) -> None:
+async def _send_all(batch: list[Hint]) -> None:
     layer = get_channel_layer()
     listening = await _who_listens(layer, {group for groups, _ in batch for group in groups})
+    if not listening:
+        return
     last = {(group, hint["about"], hint["id"]): hint for groups, hint in batch for group in groups}
     for (group, _, _), hint in last.items():
         if group in listening:
             await layer.group_send(group, hint)
 
 
+_EXISTING = """
+local found = {}
+for place, key in ipairs(KEYS) do
+    if redis.call('EXISTS', key) == 1 then found[#found + 1] = place end
+end
+return found
+"""
+
+
 async def _who_listens(layer: Any, groups: set[str]) -> set[str]:
-    """Return those of the groups that anybody has joined, asked in one round trip; all of
-    them where the layer can't be asked.
+    """Return those of the groups that anybody has joined, asked in one question; all of them
+    where the layer can't be asked.
     """
     if not isinstance(layer, RedisChannelLayer) or len(layer.hosts) != 1:
         return groups
-    asked = sorted(groups)
-    pipe = layer.connection(0).pipeline(transaction=False)
-    for group in asked:
-        pipe.exists(layer._group_key(group))  # noqa: SLF001 -- the layer has no public question
-    found = await pipe.execute()
-    return {group for group, exists in zip(asked, found, strict=True) if exists}
+    asked = list(groups)
+    keys = [layer._group_key(group) for group in asked]  # noqa: SLF001 -- the layer has no public question
+    found = await layer.connection(0).eval(_EXISTING, len(keys), *keys)
+    return {asked[place - 1] for place in found}
 
 
 _sender = Sender()
 atexit.register(_sender.finish)
 
 
-def _send(groups: tuple[str, ...], hint: dict[str, str]) -> None:
-    _sender.send(groups, hint)
-
-
 def about_request(request_id: UUID, *, people: Iterable[UUID] = ()) -> None:
     """Hint, once committed, that the request (or its grant) changed: to everybody looking at
     it, to `people`, and to the operators' pages.
     """
+    about_requests([(request_id, people)])
+
+
+def about_requests(changed: Iterable[tuple[UUID, Iterable[UUID]]]) -> None:
+    """Hint, once committed, that each of these requests changed, to its people too."""
+    hints = [_about(request_id, people) for request_id, people in changed]
+    transaction.on_commit(partial(_sender.send, hints))
+    for name in settings.REQUEST_CHANGED_TASKS:
+        for _, hint in hints:
+            tasks.enqueue_on_commit(name, hint["id"])
+
+
+def _about(request_id: UUID, people: Iterable[UUID]) -> Hint:
     groups = (
         f"request.{request_id.hex}",
         "operators",
         *sorted(f"person.{person.hex}" for person in set(people)),
     )
-    hint = {"type": "hint", "about": "request", "id": str(request_id)}
-    transaction.on_commit(partial(_send, groups, hint))
-    for name in settings.REQUEST_CHANGED_TASKS:
-        tasks.enqueue_on_commit(name, str(request_id))
+    return groups, {"type": "hint", "about": "request", "id": str(request_id)}

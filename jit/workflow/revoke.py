@@ -11,7 +11,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 
 from jit.audit import operations as audit
 from jit.catalog import queries as catalog
@@ -25,13 +24,20 @@ from jit.kernel import db, tasks
 from jit.kernel.actor import CLOCK, Actor
 from jit.kernel.clock import rfc3339
 from jit.kernel.errors import Conflict, InvalidInput, NotAllowed
-from jit.workflow import access, hints, tell
+from jit.notifications import operations as notifications
+from jit.workflow import access, due, hints, tell
 from jit.workflow.activate import LEASE, backoff
 from jit.workflow.ports import sessions
 
 log = logging.getLogger(__name__)
 
 BATCH = 250
+_NEEDED = (
+    "state", "external_name", "generation", "ends_at", "end_reason", "duration_seconds",
+    "lease_until", "revoking_since", "rang_at", "tries", "role", "target", "user", "request",
+    "user__username", "user__is_active", "request__ticket_system", "request__ticket_key",
+)  # fmt: skip
+"""All that is read of a grant on its way out; anything else would be fetched for each alone."""
 STILL_OPEN = Ambiguous("an access session through a gateway may still be open")
 
 
@@ -114,26 +120,11 @@ def revoke_due(*, only: Sequence[UUID] = ()) -> int:
     grants were seen gone. `only` limits it to these grants.
     """
     gone = 0
-    while True:
-        batch = _claim(only)
-        if not batch:
-            return gone
+    while batch := _claim(only):
         gone += _work(batch)
-
-
-def overdue(by: dt.timedelta) -> bool:
-    """Return whether anything has been due for so long without anybody working on it."""
-    return Grant.objects.filter(_due(db.now() - by)).exists()
-
-
-def _due(now: dt.datetime) -> Q:
-    """Return what is to be revoked at `now` and is not in somebody's hands."""
-    return (
-        Q(state=GrantState.ACTIVE, ends_at__lte=now)
-        | Q(state=GrantState.ACTIVE, revoke_at__lte=now)
-        | Q(state=GrantState.ACTIVATING, ends_at__lte=now)
-        | Q(state=GrantState.REVOKING, next_try_at__lte=now)
-    ) & (Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+    if gone:
+        notifications.deliver_soon()
+    return gone
 
 
 def _claim(only: Sequence[UUID]) -> list[Grant]:
@@ -142,8 +133,8 @@ def _claim(only: Sequence[UUID]) -> list[Grant]:
         now = db.now()
         rows = (
             Grant.objects.select_related("user", "request")
-            .defer("request__ruling", "request__ticket", "request__justification")
-            .filter(_due(now))
+            .only(*_NEEDED)
+            .filter(due.at(now))
             .order_by("ends_at", "id")
         )
         if only:
@@ -152,6 +143,7 @@ def _claim(only: Sequence[UUID]) -> list[Grant]:
         _attach_roles(batch)
         fresh = [grant for grant in batch if grant.state != GrantState.REVOKING]
         reasons = {grant.pk: _reason(grant) for grant in fresh}
+        lease_until = now + LEASE
         audit.transition_many(
             rows=fresh,
             machine=GRANT,
@@ -163,6 +155,7 @@ def _claim(only: Sequence[UUID]) -> list[Grant]:
                     "end_reason": reasons[grant.pk].value,
                     "revoking_since": now,
                     "next_try_at": now,
+                    "lease_until": lease_until,
                     "credential": None,
                     "tries": 0,
                 }
@@ -170,9 +163,13 @@ def _claim(only: Sequence[UUID]) -> list[Grant]:
             },
             bodies={grant.pk: {"reason": reasons[grant.pk].value} for grant in fresh},
         )
-        Grant.objects.filter(pk__in=[grant.pk for grant in batch]).update(lease_until=now + LEASE)
-        for grant in batch:
-            grant.lease_until = now + LEASE
+        again = [grant for grant in batch if grant.lease_until != lease_until]
+        if again:
+            Grant.objects.filter(pk__in=[grant.pk for grant in again]).update(
+                lease_until=lease_until
+            )
+            for grant in again:
+                grant.lease_until = lease_until
         return batch
 
 
@@ -252,11 +249,10 @@ def _finish(grants: Sequence[Grant], answers: Sequence[Revoked | ConnectorError]
             },
             bodies={pk: {"evidence": evidence} for pk, evidence in clean.items()},
         )
-        tell.ended(grants=moved, now=now)
+        tell.ended(grants=moved, now=now, at_once=False)
         for grant, error in failed:
             _again(grant, error=error, now=now)
-        for grant in grants:
-            hints.about_request(grant.request_id, people=[grant.user_id])
+        hints.about_requests((grant.request_id, [grant.user_id]) for grant in grants)
     return len(moved)
 
 
@@ -292,20 +288,3 @@ def _again(grant: Grant, *, error: str, now: dt.datetime) -> None:
             grant.target.slug,
             error,
         )
-
-
-def ending_soon(now: dt.datetime, within: dt.timedelta) -> list[dt.datetime]:
-    """Return the moments, rounded up to a tenth of a second, at which active grants end soon:
-    each gets one prompt task, however many grants end at it.
-    """
-    ends = Grant.objects.filter(
-        state=GrantState.ACTIVE, ends_at__gt=now, ends_at__lte=now + within
-    ).values_list("ends_at", flat=True)
-    early = Grant.objects.filter(
-        state=GrantState.ACTIVE, revoke_at__gt=now, revoke_at__lte=now + within
-    ).values_list("revoke_at", flat=True)
-    moments = set()
-    for at in [*ends[:5000], *early[:5000]]:
-        if at is not None:
-            moments.add(dt.datetime.fromtimestamp(-(-at.timestamp() // 0.1) * 0.1 + 0.005, dt.UTC))
-    return sorted(moments)

@@ -8,7 +8,7 @@ import threading
 
 from django.db import close_old_connections
 
-from jit.workflow import leave, revoke
+from jit.workflow import due, leave, revoke
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def end_overdue() -> int:
     """Revoke what should have been revoked by now, if there is any; return how many grants
     were seen gone. Safe beside workers: what they hold is not touched.
     """
-    if not revoke.overdue(PATIENCE):
+    if not due.overdue(PATIENCE):
         return 0
     log.error(
         "nobody revoked what has been due for over %d s: is the broker gone, or every worker? "

@@ -13,6 +13,7 @@ from jit.kernel.actor import CLOCK
 from jit.workflow import activate as activation
 from jit.workflow import (
     break_glass,
+    due,
     lapse,
     leave,
     ports,
@@ -39,7 +40,7 @@ def sweep() -> None:
     """Do everything that is due, each second; whatever a lost message left is found here."""
     revocation.revoke_due()
     now = db.now()
-    for at in revocation.ending_soon(now, LOOK_AHEAD):
+    for at in due.ending_soon(now, LOOK_AHEAD):
         end_due.apply_async(eta=at, expires=at + dt.timedelta(seconds=30))
     for grant_id in activation.due(now):
         activate.apply_async(args=(str(grant_id),), expires=20)

@@ -183,8 +183,10 @@ def active(*, grant: Grant, now: dt.datetime) -> None:
     )
 
 
-def ended(*, grants: Sequence[Grant], now: dt.datetime) -> None:
-    """Tell the holders that these grants were seen gone (or never came to be), and why."""
+def ended(*, grants: Sequence[Grant], now: dt.datetime, at_once: bool = True) -> None:
+    """Tell the holders that these grants were seen gone (or never came to be), and why:
+    `at_once`, or when whoever revokes has no more to revoke, which comes first.
+    """
     notifications.notify_all(
         news=[
             News(
@@ -201,6 +203,7 @@ def ended(*, grants: Sequence[Grant], now: dt.datetime) -> None:
             for grant in grants
         ],
         now=now,
+        at_once=at_once,
     )
 
 

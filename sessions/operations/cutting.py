@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models.expressions import RawSQL
 
 from jit.audit import operations as audit
 from jit.elevation.models import Grant
@@ -37,9 +38,11 @@ def cut(*, grants: Sequence[Grant], now: dt.datetime) -> set[UUID]:
     by_grant = {grant.pk: grant for grant in grants}
     with transaction.atomic():
         rows = list(
-            AccessSession.objects.filter(grant_id__in=by_grant, state__in=OPEN).values_list(
-                "pk", "grant_id"
-            )
+            AccessSession.objects.filter(
+                # One parameter: Django takes longer over a thousand than the database does.
+                grant_id__in=RawSQL("SELECT unnest(%s::uuid[])", [list(by_grant)]),
+                state__in=OPEN,
+            ).values_list("pk", "grant_id")
         )
         if not rows:
             return set()

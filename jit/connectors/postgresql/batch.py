@@ -11,7 +11,7 @@ from jit.connectors.base import Ambiguous, ConnectorError, GrantSpec, Revoked, U
 from jit.connectors.postgresql import look
 from jit.connectors.postgresql.wire import Busy, Wire
 
-AT_ONCE = 200
+AT_ONCE = 250
 """Roles in one transaction: few enough that a slow target answers within a call's timeout."""
 LONGEST_WAIT = 1.0
 """Seconds for which a role that somebody else is writing is waited for, when it is its turn."""
@@ -26,6 +26,7 @@ class Ending:
     found: look.Found | None = None
     role: str = ""
     since_xid: str = ""
+    removed: bool = False
     answer: Revoked | ConnectorError | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
 
@@ -75,11 +76,26 @@ def is_the_targets(error: ConnectorError) -> bool:
     return isinstance(error, (Unreachable, Ambiguous)) and not isinstance(error, Busy)
 
 
-def note(ending: Ending, row: dict[str, Any] | None, *, mode: str, version: int) -> None:
+def note(
+    ending: Ending,
+    row: dict[str, Any] | None,
+    found: look.Found | None,
+    *,
+    mode: str,
+    version: int,
+    at_once: bool = False,
+) -> None:
+    """Keep what was found of the role (None: it was not there), and that it is useless now, or
+    `at_once` that it is removed.
+    """
     ending.evidence |= {"mode": mode, "server_version": version, "was_there": row is not None}
-    if row is None:
+    ending.removed = at_once
+    if row is None or found is None:
         return
-    found = ending.found = look.Found.of(row)
+    ending.found = found
     ending.role = str(found.note.get("role", ""))
     ending.since_xid = str(found.note.get("since_xid", ""))
-    ending.evidence |= {"neutralised": True, "memberships_removed": list(row["given"])}
+    ending.evidence |= {
+        "removed_at_once" if at_once else "neutralised": True,
+        "memberships_removed": list(row["given"]),
+    }

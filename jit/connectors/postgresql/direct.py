@@ -108,6 +108,16 @@ class Direct:
         if statements:
             wire.ask("neutralise", _script(statements))
 
+    def remove(
+        self, wire: Wire, asked: Sequence[str], there: Sequence[Found], *, tombstones: bool
+    ) -> None:
+        """Drop those that are `there`, leave a tombstone for all that were `asked` for, and
+        commit the transaction that the caller began.
+        """
+        statements = [_BURY.format(sql.Literal(list(asked)))] if tombstones else []
+        statements += _dropping(wire, there)
+        wire.ask("remove", _script([*statements, sql.SQL("COMMIT").format()]), committing=True)
+
     def adopt(self, wire: Wire, found: Found) -> None:
         statement = sql.SQL("GRANT {} TO SESSION_USER WITH INHERIT TRUE, SET TRUE")
         self._alone(wire, "adopt", found, statement.format(sql.Identifier(found.name)))
@@ -122,10 +132,7 @@ class Direct:
         wire.ask("release owned", statement.format(role, sql.Identifier(escrow), role))
 
     def drop(self, wire: Wire, roles: Sequence[Found]) -> None:
-        statements: list[sql.Composed] = []
-        for maker, of in _by_maker(roles):
-            names = _list([role.name for role in of])
-            statements += _acting_as(wire, maker, [sql.SQL("DROP ROLE IF EXISTS ") + names])
+        statements = _dropping(wire, roles)
         wire.ask("drop", _transaction(statements), committing=True)
 
     def _alone(self, wire: Wire, step: str, found: Found, statement: sql.Composed) -> None:
@@ -155,6 +162,14 @@ def _by_maker(roles: Iterable[Found]) -> list[tuple[str | None, list[Found]]]:
     for role in roles:
         found.setdefault(role.maker, []).append(role)
     return list(found.items())
+
+
+def _dropping(wire: Wire, roles: Iterable[Found]) -> list[sql.Composed]:
+    statements: list[sql.Composed] = []
+    for maker, of in _by_maker(roles):
+        names = _list([role.name for role in of])
+        statements += _acting_as(wire, maker, [sql.SQL("DROP ROLE IF EXISTS ") + names])
+    return statements
 
 
 def _list(names: Sequence[str]) -> sql.Composed:

@@ -1,4 +1,4 @@
-"""Revoking many grants at once: neutralise, cut, remove, and prove, for all of them in turn."""
+"""Revoking many grants at once: quiet roles go at once, others step by step; all are proven."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jit.connectors.base import (
     Residue,
     Revoked,
 )
-from jit.connectors.postgresql import batch, look, means, traces, writes
+from jit.connectors.postgresql import batch, look, means, quiet, traces, writes
 from jit.connectors.postgresql.batch import Ending
 from jit.connectors.postgresql.config import EXTERNAL_NAME, PostgreSQLConfig, PostgreSQLRole
 from jit.connectors.postgresql.wire import Busy, StillNeeded, Wire, Wires
@@ -46,16 +46,21 @@ class Endings:
         for ending in self._all.values():
             if not EXTERNAL_NAME.fullmatch(ending.name):
                 ending.fail(Refused(f"{ending.name!r} is no name of ours; nothing was touched"))
-        for phase in (self._neutralise, self._cut, self._trace, self._drop, self._prove):
-            self._phase(phase)
+        self._phase(self._remove_quiet)
+        self._phase(self._neutralise, but_removed=True)
+        self._phase(self._cut)
+        self._phase(self._trace)
+        self._phase(self._drop, but_removed=True)
+        self._phase(self._prove)
         lost = Ambiguous("the revocation did not come to its end")
         return [self._all[spec.external_name].answer or lost for spec in self._specs]
 
     def _pending(self) -> list[Ending]:
         return [ending for ending in self._all.values() if ending.answer is None]
 
-    def _phase(self, act: Callable[[Sequence[Ending]], None]) -> None:
-        for chunk in batch.chunks(self._pending()):
+    def _phase(self, act: Callable[[Sequence[Ending]], None], *, but_removed: bool = False) -> None:
+        pending = [one for one in self._pending() if not (but_removed and one.removed)]
+        for chunk in batch.chunks(pending):
             try:
                 act(chunk)
             except ConnectorError as error:
@@ -93,6 +98,17 @@ class Endings:
         for ending in self._pending():
             ending.fail(error)
 
+    def _remove_quiet(self, chunk: Sequence[Ending]) -> None:
+        """Drop at once what nothing hinders; the long way looks into everything else."""
+        wait = min(batch.LONGEST_WAIT, self._context.timeout_seconds / 2)
+        try:
+            with self._wires.borrow(self._context) as wire:
+                if wire.version >= means.SINCE_DIRECT:
+                    quiet.remove(wire, chunk, lock_seconds=wait)
+        except ConnectorError as error:
+            if batch.is_the_targets(error):
+                raise
+
     def _neutralise(self, chunk: Sequence[Ending]) -> None:
         """Make the roles useless in one transaction: no log-in, no password, no time left, no
         membership. Those that somebody else is writing at this moment are waited for one by one.
@@ -117,7 +133,8 @@ class Endings:
             wire.commit("commit neutral")
             version, mode = wire.version, by.label
         for ending in ours:
-            batch.note(ending, there.get(ending.name), mode=mode, version=version)
+            name = ending.name
+            batch.note(ending, there.get(name), found.get(name), mode=mode, version=version)
         for ending in busy:
             if not self._alone(self._neutralise, ending, Busy("busy"), only=False):
                 return

@@ -14,7 +14,7 @@ from jit.connectors.postgresql.config import MARK
 from jit.connectors.postgresql.wire import Rows, Wire
 
 # VALID UNTIL may be infinite, which no datetime is.
-_ROLE = sql.SQL(
+ROLE = sql.SQL(
     "r.oid::bigint AS oid, r.rolname::text AS name, r.rolcanlogin AS can_login,"
     " CASE WHEN isfinite(r.rolvaliduntil) THEN r.rolvaliduntil END AS deadline,"
     " r.rolvaliduntil = '-infinity' AS expired_for_good,"
@@ -74,7 +74,7 @@ def one_role(name: str) -> sql.Composed:
         "SELECT clock_timestamp() AS now,"
         " mod(pg_current_xact_id()::text::numeric, 4294967296)::text AS xid, {role}"
         " FROM (SELECT 1) one LEFT JOIN pg_roles r ON r.rolname = {name}"
-    ).format(role=_ROLE, name=sql.Literal(name))
+    ).format(role=ROLE, name=sql.Literal(name))
 
 
 def try_locks(names: Iterable[str]) -> sql.Composed:
@@ -107,7 +107,7 @@ def many_roles(names: Iterable[str]) -> sql.Composed:
         " ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
         " WHERE m.member = r.oid ORDER BY 1) AS member_of"
         " FROM pg_roles r WHERE r.rolname::text = ANY({names}::text[])"
-    ).format(role=_ROLE, names=sql.Literal(sorted(names)))
+    ).format(role=ROLE, names=sql.Literal(sorted(names)))
 
 
 def under_our_mark(wire: Wire, *, standing: Collection[str]) -> Rows:
@@ -122,7 +122,7 @@ def under_our_mark(wire: Wire, *, standing: Collection[str]) -> Rows:
         " LEFT JOIN live ON live.usesysid = r.oid LEFT JOIN belongs ON belongs.member = r.oid"
         " WHERE starts_with(r.rolname::text, {mark}) AND r.rolname::text <> ALL({standing})"
         " ORDER BY r.rolname"
-    ).format(role=_ROLE, mark=sql.Literal(MARK), standing=sql.Literal(sorted(standing)))
+    ).format(role=ROLE, mark=sql.Literal(MARK), standing=sql.Literal(sorted(standing)))
     return wire.ask("observe", query)
 
 
@@ -206,7 +206,7 @@ def what_is_left(
             " FROM pg_stat_activity WHERE usesysid::bigint = ANY({oids}::bigint[]) GROUP BY 1) l)"
             " AS connections FROM (SELECT 1) one"
             " LEFT JOIN pg_roles r ON r.rolname::text = ANY({names}::text[])"
-        ).format(role=_ROLE, oids=sql.Literal(sorted(oids)), names=sql.Literal(sorted(names))),
+        ).format(role=ROLE, oids=sql.Literal(sorted(oids)), names=sql.Literal(sorted(names))),
     )
     there = {row["name"]: Found.of(row) for row in rows if row["oid"] is not None}
     counted = {int(oid): n for oid, n in (rows[0]["connections"] or {}).items()}

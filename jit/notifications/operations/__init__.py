@@ -12,7 +12,7 @@ from jit.notifications.operations.endpoints import (
     rotate_secret,
     send_test,
 )
-from jit.notifications.operations.outbox import News, notify, notify_all
+from jit.notifications.operations.outbox import News, deliver_soon, notify, notify_all
 from jit.notifications.operations.reading import mark_read, set_preferences
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "News",
     "change_endpoint",
     "create_endpoint",
+    "deliver_soon",
     "disable_endpoint",
     "mark_read",
     "notify",

@@ -120,8 +120,9 @@ def notify(
     )
 
 
-def notify_all(*, news: Sequence[News], now: dt.datetime) -> int:
-    """Write the rows of all these news, in one statement; return how many rows are new.
+def notify_all(*, news: Sequence[News], now: dt.datetime, at_once: bool = True) -> int:
+    """Write the rows of all these news, in one statement; return how many rows are new. They
+    are delivered once they are committed, or (not `at_once`) when `deliver_soon` is called.
 
     Raises TransactionManagementError outside a transaction: what is told and what happened
     must be committed together.
@@ -146,9 +147,14 @@ def notify_all(*, news: Sequence[News], now: dt.datetime) -> int:
             },
         )
         written = int(cursor.rowcount)
-    if written:
+    if written and at_once:
         tasks.enqueue_on_commit("jit.notifications.deliver")
     return written
+
+
+def deliver_soon() -> None:
+    """Have what is written and committed delivered; the clock would, some seconds later."""
+    tasks.enqueue("jit.notifications.deliver")
 
 
 def _row(news: News, now: dt.datetime) -> dict[str, Any] | None:
@@ -173,6 +179,8 @@ def _row(news: News, now: dt.datetime) -> dict[str, Any] | None:
 
 def _plain(value: Any) -> Any:
     """Return a value that JSON and PostgreSQL can hold: no NUL, times as RFC 3339."""
+    if type(value) is str:
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
     if isinstance(value, dt.datetime):
         return rfc3339(value)
     if isinstance(value, bool | int | float) or value is None:

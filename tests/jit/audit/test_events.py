@@ -14,7 +14,7 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jit.audit import events
+from jit.audit import events, searching
 from jit.audit.events import Erasable, Links
 from tests.jit.audit.conftest import NOW, RITA, SIGN_IN
 
@@ -109,14 +109,14 @@ class TestBuild:
     def test_survives_every_body_and_can_be_read_again(self, body: dict[str, Any]):
         event = build(body)
         content = json.loads(event.body)
-        assert events.columns_of(content) == event.columns
+        assert searching.columns_of(content) == event.columns
         assert "\0" not in event.words
 
 
 class TestColumnsOf:
     def test_cuts_text_that_an_index_could_not_hold(self):
         event = build({}, Links(person="x" * 5000))
-        assert len(event.columns["person"]) == events.LONGEST_COLUMN
+        assert len(event.columns["person"]) == searching.LONGEST_COLUMN
         assert json.loads(event.body)["links"]["person"] == "x" * 5000
 
     def test_holds_no_nul_which_postgresql_refuses(self):
@@ -127,6 +127,11 @@ class TestWordsOf:
     def test_splits_paths_and_addresses_into_words(self):
         words = build({"said": "/etc/shadow,rita@example.org"}).words.split()
         assert {"etc", "shadow", "rita", "example", "org"} <= set(words)
+
+    @given(st.text(st.characters(codec="ascii")))
+    def test_splits_ascii_as_any_other_text(self, text: str) -> None:
+        beyond = searching.split_words(text + " \N{LATIN SMALL LETTER E WITH ACUTE}")
+        assert searching.split_words(text).split() == beyond.split()[:-1]
 
 
 class TestErasable:
@@ -150,7 +155,7 @@ PLAIN = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**53) + 1, 2**53 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(1 - 2.0**53, 2.0**53 - 1)
     | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: (
         st.lists(inner, max_size=4)
@@ -165,6 +170,12 @@ class TestCanonical:
     @settings(max_examples=300, deadline=None)
     def test_is_what_rfc_8785_says(self, plain: Any) -> None:
         assert events.canonical(plain) == rfc8785.dumps(plain)
+
+    @given(PLAIN)
+    @settings(max_examples=100, deadline=None)
+    def test_is_how_every_event_is_written(self, plain: Any) -> None:
+        body = build({"said": plain}).body
+        assert body == rfc8785.dumps(json.loads(body))
 
     @pytest.mark.parametrize(
         "plain",

@@ -20,7 +20,7 @@ class TestSend:
             assert layer
             channel = await layer.new_channel()
             await layer.group_add("request.7", channel)
-            hints._send(("request.7", "person.nobody"), HINT)
+            hints._sender.send([(("request.7", "person.nobody"), HINT)])
             hints._sender.finish(5)
             heard = await layer.receive(channel)
             await layer.group_discard("request.7", channel)
@@ -51,6 +51,6 @@ class TestSend:
 
         monkeypatch.setattr(hints, "_send_all", fail)
         sender = hints.Sender()
-        sender.send(("operators",), HINT)
+        sender.send([(("operators",), HINT)])
         sender.finish(5)
         assert "could not hint" in caplog.text

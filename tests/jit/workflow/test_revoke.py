@@ -14,9 +14,9 @@ from jit.elevation.models import Grant, GrantAttempt
 from jit.identity import operations as identity
 from jit.kernel import clock
 from jit.kernel.errors import InvalidInput, NotAllowed
-from jit.workflow import credential, leave, revoke
+from jit.workflow import credential, due, leave, revoke
 from tests.support import people
-from tests.support.world import ADMIN, READER, World
+from tests.support.world import ADMIN, READER, WRITER, World
 
 
 def reloaded(grant: Grant) -> Grant:
@@ -259,8 +259,16 @@ class TestEndingSoon:
         now = clock.now()
         for grant in (world.grant(), world.grant(role=READER)):
             Grant.objects.filter(pk=grant.pk).update(ends_at=now + dt.timedelta(seconds=1))
-        (at,) = revoke.ending_soon(now, dt.timedelta(seconds=2))
-        assert dt.timedelta(0) <= at - now - dt.timedelta(seconds=1) < dt.timedelta(seconds=0.2)
+        (at,) = due.ending_soon(now, dt.timedelta(seconds=2))
+        assert dt.timedelta(0) <= at - now - dt.timedelta(seconds=1) < dt.timedelta(seconds=0.02)
+
+    def test_names_the_last_end_of_each_tenth_of_a_second(self, world: World) -> None:
+        second = clock.now().replace(microsecond=0) + dt.timedelta(seconds=10)
+        ends = [second + dt.timedelta(milliseconds=ms) for ms in (310, 350, 410)]
+        for end, role in zip(ends, (WRITER, READER, ADMIN), strict=True):
+            Grant.objects.filter(pk=world.grant(role=role).pk).update(ends_at=end)
+        soon = due.ending_soon(second, dt.timedelta(seconds=1))
+        assert soon == [end + due.PROMPTLY for end in ends[1:]]
 
 
 class TestSweepOfLeavers:

@@ -1,0 +1,50 @@
+"""Which grants are due to end, now and soon."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db.models import Q
+
+from jit.elevation.models import Grant
+from jit.elevation.states import GrantState
+from jit.kernel import db
+
+PROMPTLY = dt.timedelta(milliseconds=5)
+"""How much later than the end a prompt task comes: the worker's clock may be a little ahead."""
+
+
+def overdue(by: dt.timedelta) -> bool:
+    """Return whether anything has been due for so long without anybody working on it."""
+    return Grant.objects.filter(at(db.now() - by)).exists()
+
+
+def at(now: dt.datetime) -> Q:
+    """Return what is to be revoked at `now` and is not in somebody's hands."""
+    return (
+        Q(state=GrantState.ACTIVE, ends_at__lte=now)
+        | Q(state=GrantState.ACTIVE, revoke_at__lte=now)
+        | Q(state=GrantState.ACTIVATING, ends_at__lte=now)
+        | Q(state=GrantState.REVOKING, next_try_at__lte=now)
+    ) & (Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+
+
+def ending_soon(now: dt.datetime, within: dt.timedelta) -> list[dt.datetime]:
+    """Return the moments at which active grants end soon, the last one of each tenth of a second
+    (and a moment more): each gets one prompt task, however many grants end at it.
+    """
+    ends = Grant.objects.filter(
+        state=GrantState.ACTIVE, ends_at__gt=now, ends_at__lte=now + within
+    ).values_list("ends_at", flat=True)
+    early = Grant.objects.filter(
+        state=GrantState.ACTIVE, revoke_at__gt=now, revoke_at__lte=now + within
+    ).values_list("revoke_at", flat=True)
+    last: dict[int, dt.datetime] = {}
+    for end in [
+        *ends.order_by("ends_at").distinct()[:5000],
+        *early.order_by("revoke_at").distinct()[:5000],
+    ]:
+        if end is not None:
+            tenth = int(end.timestamp() * 10)
+            last[tenth] = max(end, last.get(tenth, end))
+    return sorted(end + PROMPTLY for end in last.values())
