@@ -11,21 +11,16 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from jit.ops.embedded import ground
+
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_LIMIT_S, AGAIN_LIMIT_S = 90.0, 10.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def shows_a_page(port: int) -> bool:
@@ -67,7 +62,7 @@ def main() -> int:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith("JIT_")},
-        "JIT_PORT": str(free_port()),
+        "JIT_PORT": str(ground.free_port()),
         "UV_CACHE_DIR": str(folder / "uv"),
         "PIP_CACHE_DIR": str(folder / "pip"),
         "npm_config_cache": str(folder / "npm"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ import requests
 from jira import JIRA
 from urllib3.util.retry import Retry
 
+from jit.ops.embedded import ground
+
 _CONFIG = """\
 project_key: PAY
 priorities: [[Highest, "1"], [High, "2"], [Medium, "3"], [Low, "4"], [Lowest, "5"], [SEV2, "6"],
@@ -22,13 +23,6 @@ epics_per_module: 0
 standalone_per_module: 0
 history_per_module: 0
 """
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers(server: subprocess.Popen[bytes], url: str) -> bool:
@@ -55,7 +49,7 @@ def jira_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("jira820")
     (folder / "config.yaml").write_text(_CONFIG)
     for _ in range(5):
-        port = _free_port()
+        port = ground.free_port()
         with (folder / "log").open("ab") as log:
             server = subprocess.Popen(
                 [str(Path(sys.executable).with_name("jira820"))],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import random
 import shutil
 import socket
 import stat
@@ -21,6 +22,8 @@ from pathlib import Path
 _CANDIDATES = ("postgres", "nobody")
 _ROOT_HOMES = (Path("/var/lib"), Path("/var/tmp"), Path("/tmp"))  # noqa: S108 -- owner is checked
 _FOLDER = "jit-embedded"
+_NEVER_GIVEN_OUT = range(15_000, 32_000)
+"""Below what Linux (from 32768) and others (from 49152) give to whoever asks for any port."""
 
 
 class NoGround(Exception):
@@ -170,8 +173,13 @@ def runnable_copy(tree: Path, *, beside: Path, probe: str, label: str) -> Path:
 
 
 def free_port(wanted: int = 0) -> int:
-    """Return the loopback port `wanted` if it is free, else one that is."""
-    for port in (wanted, 0):
+    """Return the loopback port `wanted` if it is free, else one that is.
+
+    It is none of those that the system gives out by itself, to connections and to whoever asks
+    for any: such a one may be gone before its server binds it.
+    """
+    chances = random.SystemRandom().sample(_NEVER_GIVEN_OUT, 100)
+    for port in ([wanted] if wanted else []) + chances:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -160,6 +160,11 @@ class TestFreePort:
         port = ground.free_port()
         assert ground.free_port(port) == port
 
+    def test_is_none_that_a_connection_may_take_before_its_server_binds_it(self):
+        """Another cluster once listened where a gateway was to: log-ins were refused there."""
+        given_out_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        assert all(ground.free_port() < given_out_from for _ in range(20))
+
     def test_is_another_if_the_wanted_one_is_taken(self):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
