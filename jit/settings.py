@@ -326,12 +326,14 @@ POSTGRESQL_GATEWAY: dict[str, Any] = {
     "key": env.text("JIT_POSTGRESQL_GATEWAY_KEY", ""),
     "authority": env.text("JIT_POSTGRESQL_GATEWAY_AUTHORITY", ""),
     "client_authority": env.text("JIT_POSTGRESQL_GATEWAY_CLIENT_AUTHORITY", ""),
+    "client_key": env.text("JIT_POSTGRESQL_GATEWAY_CLIENT_KEY", ""),
     "plaintext_on_loopback": env.flag("JIT_POSTGRESQL_GATEWAY_PLAINTEXT"),
     "sessions": env.integer("JIT_POSTGRESQL_GATEWAY_SESSIONS", 500),
 }
 """Its certificate and key (PEM files; embedded, it makes its own), the authority that people's
-clients check it with (a file of theirs, or empty: the system's), that of client certificates,
-whether this machine's own clients may come without TLS, and how many sessions there may be.
+clients check it with (a file of theirs, or empty: the system's), that of client certificates
+and a reference to its key (`file:…`, `db:…`; web processes sign with it), whether this
+machine's own clients may come without TLS, and how many sessions there may be.
 """
 SSH_GATEWAY_FROM_WEB = env.text("JIT_SSH_GATEWAY_FROM_WEB", "")
 """Where the web terminal reaches the SSH gateway, where not at the address that people use."""

@@ -209,11 +209,17 @@ class SshKeyIn(shapes.Shape):
 
 
 class CertificateIn(shapes.Shape):
+    """For SSH a line as in `id_ed25519.pub`; for PostgreSQL a public key or a certificate request
+    in PEM, or the key's DER in base64.
+    """
+
     public_key = shapes.PlainText(max_length=10_000)
 
 
 class CertificateOut(shapes.Shape):
-    """`certificate` is the line for `id_ed25519-cert.pub`; `user` whom to log in as."""
+    """`certificate` is the line for `id_ed25519-cert.pub`, or the PEM for `sslcert`; `user` whom
+    to log in as.
+    """
 
     certificate = serializers.CharField()
     user = serializers.CharField()

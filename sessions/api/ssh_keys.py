@@ -75,8 +75,8 @@ class SshKeyDetail(Resource):
 
 
 class GrantCertificate(Resource):
-    """A certificate for a key of the caller's, which opens their grant at the SSH gateway as
-    often as they like until it ends. Log in with the grant's `external_name`.
+    """A certificate for a key of the caller's, which opens their grant at the SSH or PostgreSQL
+    gateway as often as they like until it ends. Log in as `user`.
     """
 
     scopes = {"POST": Scope.REQUEST}

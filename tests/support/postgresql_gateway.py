@@ -47,7 +47,12 @@ class RunningGateway:
         self.authority, certificate, key = certificates.ensure(
             self.folder / "tls", names=["127.0.0.1"], now=clock.now()
         )
-        context = certificates.context(certificate=certificate, key=key, client_authority=None)
+        self.clients, self.clients_key = certificates.ensure_clients(
+            self.folder / "tls", now=clock.now()
+        )
+        context = certificates.context(
+            certificate=certificate, key=key, client_authority=self.clients
+        )
         self.recorder = Recorder(self.spool)
         self.house = House(kind="postgresql", name=str(self.folder), address=self.address)
         await self.house.open()

@@ -87,15 +87,27 @@ class PostgreSQLRole(Config):
 
 
 def psql_line(
-    *, host: str, port: int, database: str, user: str, ssl: str, options: str, authority: str = ""
+    *,
+    host: str,
+    port: int,
+    database: str,
+    user: str,
+    ssl: str,
+    options: str,
+    authority: str = "",
+    certificate: str = "",
+    key: str = "",
 ) -> str:
     """Return the command that connects; psql asks for the password, so that it comes to stand
     neither in the shell's history nor in the process list. `authority` is the file (or
-    `system`) of the certificates that the server's own is checked with.
+    `system`) of the certificates that the server's own is checked with; `certificate` and `key`
+    are files of one's own, which stand in for a password.
     """
     parts = {"host": host, "port": str(port), "dbname": database, "user": user, "sslmode": ssl}
     if authority:
         parts["sslrootcert"] = authority
+    if certificate:
+        parts |= {"sslcert": certificate, "sslkey": key}
     if options:
         parts["options"] = options
     quoted = (f"{key}={_conninfo(value)}" for key, value in parts.items())

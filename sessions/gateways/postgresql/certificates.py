@@ -47,18 +47,29 @@ def ensure(folder: Path, *, names: Sequence[str], now: dt.datetime) -> tuple[Pat
     authority, authority_key = folder / "authority.pem", folder / "authority-key.pem"
     certificate, key = folder / "server.pem", folder / "server-key.pem"
     if not (authority.exists() and authority_key.exists()):
-        _make_authority(authority, authority_key, now)
+        _make_authority(authority, authority_key, now, name="JIT PostgreSQL gateway authority")
         certificate.unlink(missing_ok=True)
     if not (certificate.exists() and key.exists() and _still_fits(certificate, names, now)):
         _make_certificate(authority, authority_key, certificate, key, names=names, now=now)
     return authority, certificate, key
 
 
-def _make_authority(path: Path, key_path: Path, now: dt.datetime) -> None:
+def ensure_clients(folder: Path, *, now: dt.datetime) -> tuple[Path, Path]:
+    """Return the certificate and the key of the authority that certifies people's keys, made if
+    they are missing. It signs no server.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    certificate, key = folder / "clients.pem", folder / "clients-key.pem"
+    if not (certificate.exists() and key.exists()):
+        _make_authority(certificate, key, now, name="JIT PostgreSQL gateway clients")
+    return certificate, key
+
+
+def _make_authority(path: Path, key_path: Path, now: dt.datetime, *, name: str) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "JIT PostgreSQL gateway authority")])
+    called = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     made = (
-        _builder(name, name, key.public_key(), now, _AUTHORITY_DAYS)
+        _builder(called, called, key.public_key(), now, _AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

@@ -18,7 +18,7 @@ from sessions.gateways import place
 from sessions.gateways.house import House
 from sessions.gateways.postgresql import certificates
 from sessions.gateways.postgresql.keeper import KIND, Keeper
-from sessions.gateways.postgresql.offer import configured, own_files
+from sessions.gateways.postgresql.offer import client_authority, configured, own_files
 from sessions.gateways.postgresql.server import Gateway, Limits
 from sessions.offers import host_and_port
 from sessions.recording import service
@@ -70,17 +70,18 @@ def _certificate(host: str) -> tuple[Path, ssl.SSLContext]:
         public = host_and_port(settings.GATEWAYS.get(KIND, "localhost:0"))[0]
         names = list(dict.fromkeys([public, host, "localhost", "127.0.0.1"]))
         _, certificate, key = certificates.ensure(own_files(), names=names, now=clock.now())
+        certificates.ensure_clients(own_files(), now=clock.now())
     else:
         raise Misconfigured(
             "JIT_POSTGRESQL_GATEWAY_CERTIFICATE and JIT_POSTGRESQL_GATEWAY_KEY must name the "
             "gateway's certificate and its key (PEM files): it speaks over TLS only."
         )
-    authority = given["client_authority"]
+    clients = client_authority()
     try:
         context = certificates.context(
             certificate=certificate,
             key=key,
-            client_authority=Path(authority) if authority else None,
+            client_authority=clients[0] if clients else None,
         )
     except OSError as unusable:
         raise Misconfigured(f"the PostgreSQL gateway's certificate: {unusable}") from unusable
