@@ -175,6 +175,21 @@ class TestWhoMay:
         assert "leads back to you" in words
         assert Delegation.objects.count() == 2
 
+    def test_a_role_that_wants_more_than_a_click_takes_a_code_for_this_very_act(
+        self, world: World, door: Door
+    ) -> None:
+        now = clock.now()
+        app = people.enrolled(world.user("ada"), now=now)
+        request = world.ask()
+        request.ruling["obligations"]["approval_strength"] = "web_phishing_resistant"
+        request.save(update_fields=["ruling"])
+        status, words = door("ada", request)
+        assert status == 403
+        assert "second factor given for this decision" in words
+        assert still_open(request)
+        assert door("ada", request, otp=app.code(now))[0] in DONE
+        assert Decision.objects.get().second_factor
+
     def test_a_stranger_does_not_even_see_it(self, world: World, door: Door) -> None:
         request = world.ask()
         assert door("otto", request)[0] == 404

@@ -12,12 +12,14 @@ import pytest
 from approvals import delegation, escalation
 from approvals.models import Decision, Delegation, Step
 from jit.catalog.models import Role, Target
+from jit.connectors.base import Unreachable
+from jit.elevation import provisioning
 from jit.elevation.models import AfterReview, ElevationRequest, Grant
 from jit.identity import operations as identity
 from jit.kernel import clock
 from jit.tickets.adapters.base import TicketSystemUnavailable
 from jit.tickets.adapters.local import Local
-from jit.workflow import break_glass, submit
+from jit.workflow import break_glass, revoke, submit, ticket_changed
 from tests.approvals.doors import activated, join, leave, overdue, still_open
 from tests.approvals.slack.support import SlackWorld
 from tests.approvals.stricter import put_in_force
@@ -226,6 +228,28 @@ class TestMeanwhile:
         slack.press("olga", "approve")
         assert Grant.objects.get(request=request).duration_seconds == 120
 
+    def test_before_its_start_nothing_is_given(self, slack: SlackWorld) -> None:
+        request = slack.ask(starts_at=clock.now() + dt.timedelta(hours=3))
+        slack.press("ada", "approve")
+        assert activated(request).state == "SCHEDULED"
+        assert "Approved, not yet active" in shown(slack, "rita")
+
+    def test_asked_again_after_a_denial_is_another_request_without_voices(
+        self, slack: SlackWorld
+    ) -> None:
+        denied = slack.ask()
+        old = slack.human("ada").press("approve")
+        slack.post(slack.human("ada").press("deny"))
+        slack.send(slack.human("ada").submit(comment="Not tonight."))
+        request = slack.ask()
+        slack.send(old)
+        assert "Already denied by ada" in slack.whispered
+        assert (slack.state(denied), slack.state(request)) == ("DENIED", "PENDING")
+        again = slack.human("ada").messages()[0]
+        assert f"{WRITER} denied" in text_of(again["blocks"])
+        slack.send(slack.human("ada").press("approve", again))
+        assert slack.state(request) == "APPROVED"
+
     @staticmethod
     def _ended(slack: SlackWorld, request: ElevationRequest) -> str:
         """Return why the grant was withdrawn, as its requester is shown too."""
@@ -236,6 +260,41 @@ class TestMeanwhile:
         assert "Withdrawn" in shown(slack, "rita")
         assert "Active until" not in shown(slack, "rita")
         return str(grant.end_reason)
+
+
+class TestTheGrant:
+    def test_a_ticket_that_closes_is_told_before_it_ends_it(self, slack: SlackWorld) -> None:
+        grant = slack.world.grant(role=ADMIN)
+        slack.settle()
+        key = slack.world.tickets["sev2"]
+        slack.world.api("rita").post(f"tickets/{key}/close/")
+        assert ticket_changed.poll() == 1
+        slack.settle()
+        for _ in range(4):  # One message a second in each channel.
+            slack.tell()
+            slack.later(60)
+        assert any(f"Ticket {key} is closed" in words for words in slack.human("rita").thread())
+        grant.refresh_from_db()
+        assert grant.state == "ACTIVE"
+        Grant.objects.update(revoke_at=clock.now())
+        revoke.revoke_due()
+        slack.settle()
+        assert "Ended ticket-closed" in shown(slack, "rita")
+
+    def test_a_target_that_is_down_at_the_end_shows_as_ending(
+        self, slack: SlackWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def down(*, grants: list[Grant], **_more: Any) -> list[Unreachable]:
+            return [Unreachable("connection refused") for _ in grants]
+
+        slack.world.grant()
+        slack.settle()
+        monkeypatch.setattr(provisioning, "revoke", down)
+        slack.press("rita", "done")
+        revoke.revoke_due()
+        slack.settle()
+        assert f"Ending: {WRITER}" in shown(slack, "rita")
+        assert "Ended" not in shown(slack, "rita")
 
 
 class TestOnCall:
