@@ -9,6 +9,8 @@ from django.test import Client
 
 from jit.audit.models import AuditEvent
 from jit.identity.permissions import Permission
+from jit.kernel import clock
+from jit.policy.models import PolicyBundle
 from tests.jit.api.test_statements import Statements, within
 from tests.jit.policy.support import policy, rule
 from tests.support import people
@@ -55,6 +57,9 @@ class TestPolicy:
         found = world.api("udo").get(f"policy/candidates/{digest}/").json()["findings"]
         said = [(one["severity"], one["message"]) for one in found]
         assert ("warning", "there is no group no-such-group") in said
+        world.api("olga").post(f"policy/candidates/{digest}/activate/")
+        page = people.signed_in(Client(), world.user("udo")).get("/policy/").content.decode()
+        assert "there is no group no-such-group" in page
 
     @pytest.mark.parametrize("path", ["policy/", "policy/candidates/"])
     def test_is_not_for_everybody(self, world: World, path: str) -> None:
@@ -88,6 +93,21 @@ class TestCandidates:
         assert [one["digest"] for one in first["items"]] == [digest]
         assert [one["in_force"] for one in rest["items"]] == [True]
         assert rest["next"] is None
+
+    def test_take_few_statements_however_many_there_are(self, world: World) -> None:
+        opal = world.user("opal")
+        PolicyBundle.objects.bulk_create(
+            PolicyBundle(
+                digest=f"{number:064x}", files={}, proposed_by=opal, proposed_at=clock.now()
+            )
+            for number in range(60)
+        )
+        udo = world.api("udo")
+        udo.get("me/")
+        with Statements() as statements:
+            answer = udo.get("policy/candidates/")
+        assert len(answer.json()["items"]) == 50
+        within(statements, 5, "policy/candidates/ of 50")
 
     @pytest.mark.parametrize(
         ("files", "status"),
