@@ -30,7 +30,7 @@ def evidence_of_events(seqs: Sequence[int], *, now: dt.datetime) -> dict[str, An
     """Return a pack of these events, in the shape of a request's. It proves that each was sealed
     as it stands, not that there are no others. Raises NotSealedYet.
     """
-    return _pack(queries.bodies_of(seqs), now=now)
+    return {"of": "a search", **_pack(queries.bodies_of(seqs), now=now)}
 
 
 def _pack(bodies: Mapping[int, bytes], *, now: dt.datetime) -> dict[str, Any]:

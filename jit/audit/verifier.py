@@ -433,7 +433,7 @@ def _verify_evidence(pack: Any, given: Sequence[Key], kept: str | None) -> Repor
         checkpoint=checkpoint,
         keys=keys,
         keys_were_given=bool(given),
-        about="evidence of one request" if "request_id" in pack else "events picked from the log",
+        about="evidence of " + ("a search" if pack.get("of") == "a search" else "one request"),
     )
 
 

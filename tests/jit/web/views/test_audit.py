@@ -51,7 +51,7 @@ class TestExport:
         wanted = {"action": "request.created", "person": "rita"}
         path = taken(at("udo").post("/audit/export/", wanted), tmp_path)
         report = verifier.verify(path, keys=[signing.signer().key])
-        assert (report.events, report.about) == (1, "events picked from the log")
+        assert (report.events, report.about) == (1, "evidence of a search")
         pack = json.loads(path.read_bytes())
         assert json.loads(pack["events"][0]["event"])["action"] == "request.created"
         event = AuditEvent.objects.get(action="audit.exported")
