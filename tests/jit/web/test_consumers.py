@@ -105,7 +105,7 @@ class TestLive:
     ) -> None:
         row = world.ask()
         sent: list[tuple[tuple[str, ...], dict[str, str]]] = []
-        monkeypatch.setattr(hints, "_send", lambda groups, hint: sent.append((groups, hint)))
+        monkeypatch.setattr(hints._sender, "send", sent.extend)
         with transaction.atomic():
             hints.about_request(row.pk, people=[row.requester_id])
         groups, hint = sent[0]
