@@ -29,7 +29,7 @@ PAGES = (
     ("ada", "/account/notifications/"),
     ("opal", "/grants/?requester=rita"),
     ("udo", "/policy/"),
-    ("udo", "/audit/"),
+    ("udo", "/audit/?person=rita"),
     ("udo", "/audit/3/"),
     ("rita", "/nowhere/"),
     ("rita", "/policy/"),

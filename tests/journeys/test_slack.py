@@ -146,7 +146,7 @@ class TestAClick:
                 lambda human=human: human.message(),
                 lambda found: "Ended returned" in text_of(found["blocks"]),
             )
-            assert buttons_of(final["blocks"]) == ["open"]
+            assert buttons_of(final["blocks"]) == ["open", "recording-1"]
         told = until(rita.thread, lambda found: len(found) > 2)
         assert "has ended" in told[2], told
         said = jit.rows(
