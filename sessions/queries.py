@@ -13,7 +13,7 @@ from django.db.models import DateTimeField, Exists, Func, OuterRef, Q, QuerySet
 
 from jit.elevation import queries as elevation
 from jit.elevation.models import Grant
-from jit.elevation.states import GrantState
+from jit.elevation.states import EndReason, GrantState
 from jit.identity import permissions
 from jit.identity.models import User
 from jit.identity.permissions import Permission
@@ -138,6 +138,7 @@ def standings(*, gateway_id: UUID) -> dict[UUID, Standing]:
             "end_asked_by",
             "end_asked_comment",
             "grant__state",
+            "grant__end_reason",
             "grant__ends_at",
             "grant__revoke_at",
             "user__is_active",
@@ -156,11 +157,20 @@ def _standing(row: AccessSession, now: dt.datetime, asked: float) -> Standing:
             ClosedBecause.TERMINATED: (
                 f"{row.end_asked_by} ended this session: {row.end_asked_comment}"
             ),
-        }.get(because, "Your grant was taken back.")
+        }.get(because, _early(row.grant))
         return Standing(over_at, over=True, because=because, sentence=said)
     if row.grant.state != GrantState.ACTIVE or not row.user.is_active:
-        return Standing(over_at, over=True, sentence="Your grant was taken back.")
+        return Standing(over_at, over=True, sentence=_early(row.grant))
     return Standing(over_at)
+
+
+def _early(grant: Grant) -> str:
+    """Return why a grant ended before its time, for whoever worked under it."""
+    if grant.end_reason == EndReason.RETURNED:
+        return "The grant was given back."
+    if grant.end_reason == EndReason.TICKET_CLOSED:
+        return "Your grant was taken back: its ticket is closed."
+    return "Your grant was taken back."
 
 
 def earliest_end(grant: Grant) -> dt.datetime:

@@ -20,7 +20,7 @@ BECAUSE = MappingProxyType(
     {
         "logout": "its person left",
         "expired": "the grant's time was over",
-        "revoked": "the grant was taken back",
+        "revoked": "its grant ended early",
         "terminated": "it was terminated",
         "lost": "its line was lost",
     }

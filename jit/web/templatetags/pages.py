@@ -211,7 +211,7 @@ def visible(text: object) -> str:
         character
         if character in _KEPT or unicodedata.category(character) not in {"Cc", "Cf", "Co", "Cs"}
         else f"⟦U+{ord(character):04X}⟧"
-        for character in str(text or "").replace("\r\n", "\n")
+        for character in ("" if text is None else str(text)).replace("\r\n", "\n")
     )
 
 

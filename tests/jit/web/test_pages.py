@@ -81,6 +81,10 @@ class TestSpoken:
         assert pages.spoken(True) == "yes"
         assert pages.spoken({"a": [1, 2]}) == "a: 1, 2"
 
+    def test_shows_a_zero(self) -> None:
+        """What was counted and found to be none stood as a blank in the proof of the end."""
+        assert pages.spoken({"connections_left": 0}) == "connections left: 0"
+
 
 class TestWhen:
     def test_draws_the_readers_zone(self) -> None:

@@ -48,36 +48,40 @@ function player(place) {
     return before;
   }
 
-  function build(startAt, play) {
+  // No poster: after one, what is sought before the first play is not drawn.
+  async function build(second) {
     current?.dispose();
     screen.replaceChildren();
     current = window.AsciinemaPlayer.create({ data: text }, screen, {
-      ...DARK, speed: Number(speed.value), startAt, preload: true, autoPlay: play,
-      poster: `npt:${(startAt || 0) + 0.1}`, ...(idle.checked ? { idleTimeLimit: IDLE } : {}),
+      ...DARK, speed: Number(speed.value), preload: true,
+      ...(idle.checked ? { idleTimeLimit: IDLE } : {}),
     });
+    await seek(second);
     place.dataset.ready = "1";
   }
 
   // A line's time is that of its first letter, in whole milliseconds: a moment later it is there.
+  const seek = (second) => current.seek(played(second + 0.1));
+
   async function jump(second) {
     if (!current) return;
-    await current.seek(played(second + 0.1));
+    await seek(second);
     place.dataset.at = second;
     screen.scrollIntoView({ block: "nearest" });
   }
 
   async function again() {
     if (!current) return;
-    const at = original(current.getCurrentTime());
-    build(at, false);
+    build(original(await current.getCurrentTime()));
   }
 
   speed.addEventListener("change", again);
   // The clock is read before the change: afterwards the times mean something else.
   let stood = 0;
-  idle.addEventListener("pointerdown", () => { if (current) stood = original(current.getCurrentTime()); });
-  idle.addEventListener("keydown", () => { if (current) stood = original(current.getCurrentTime()); });
-  idle.addEventListener("change", () => { if (current) build(stood, false); });
+  const stand = async () => { if (current) stood = original(await current.getCurrentTime()); };
+  idle.addEventListener("pointerdown", stand);
+  idle.addEventListener("keydown", stand);
+  idle.addEventListener("change", () => { if (current) build(stood); });
   document.addEventListener("click", (event) => {
     const seek = event.target.closest("[data-seek]");
     if (seek) jump(Number(seek.dataset.seek));
@@ -91,7 +95,7 @@ function player(place) {
     text = await answer.text();
     if (!read(text)) { says.textContent = "Nothing was shown on a screen. What was done is listed below."; place.dataset.ready = "1"; return; }
     const start = Math.min(Number(place.dataset.start || 0), times.at(-1) ?? 0);
-    build(start, false);
+    await build(start);
     if (start) jump(start);
   }
   load();
