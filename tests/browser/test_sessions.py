@@ -13,6 +13,12 @@ from tests.browser.conftest import People
 from tests.support.processes import Running, until
 
 OPERATOR = "web-1-operator"
+PAUSED = """{"version":3,"term":{"cols":80,"rows":24}}
+[0.1,"o","$ "]
+[30.0,"o","after-the-pause\\r\\n"]
+[20.0,"x","0"]
+"""
+"""A recording with more idle time than the player shows."""
 
 
 def live_grant(running: Running) -> str:
@@ -113,6 +119,11 @@ class TestTerminal:
         udo.locator("#transcript button[data-seek]").first.click()
         expect(playback).not_to_have_attribute("data-at", str(at))
         assert float(playback.get_attribute("data-at") or 0) < at
+        udo.route("**/cast/", lambda route: route.fulfill(body=PAUSED))
+        udo.goto(f"/sessions/{sealed['id']}/?t=30.2")
+        expect(playback.locator("[data-player-screen]")).to_contain_text("after-the-pause")
+        udo.unroute("**/cast/")
+        udo.goto(f"/sessions/{sealed['id']}/")
         udo.get_by_role("button", name="Verify").click()
         expect(udo.locator("#verified")).to_contain_text("the sealed log agrees")
         udo.get_by_label("What somebody should look at").fill("Ask rita about this.")
