@@ -72,6 +72,15 @@ def session_of(running: Running, grant: str, state: str) -> dict[str, Any]:
     return next(row for row in found if row["grant"] == grant and row["state"] == state)
 
 
+def draws_what_came_after_a_pause(page: Page, path: str) -> None:
+    """Idle time that is skipped moved the player to a second that it did not draw."""
+    page.route("**/cast/", lambda route: route.fulfill(body=PAUSED))
+    page.goto(f"{path}?t=30.2")
+    expect(page.locator("[data-player-screen]")).to_contain_text("after-the-pause")
+    page.unroute("**/cast/")
+    page.goto(path)
+
+
 class TestTerminal:
     def test_is_typed_watched_terminated_and_replayed(
         self,
@@ -119,11 +128,7 @@ class TestTerminal:
         udo.locator("#transcript button[data-seek]").first.click()
         expect(playback).not_to_have_attribute("data-at", str(at))
         assert float(playback.get_attribute("data-at") or 0) < at
-        udo.route("**/cast/", lambda route: route.fulfill(body=PAUSED))
-        udo.goto(f"/sessions/{sealed['id']}/?t=30.2")
-        expect(playback.locator("[data-player-screen]")).to_contain_text("after-the-pause")
-        udo.unroute("**/cast/")
-        udo.goto(f"/sessions/{sealed['id']}/")
+        draws_what_came_after_a_pause(udo, f"/sessions/{sealed['id']}/")
         udo.get_by_role("button", name="Verify").click()
         expect(udo.locator("#verified")).to_contain_text("the sealed log agrees")
         udo.get_by_label("What somebody should look at").fill("Ask rita about this.")
