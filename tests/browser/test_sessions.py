@@ -120,8 +120,7 @@ class TestTerminal:
         expect(playback).to_have_attribute("data-ready", "1")
         expect(playback.locator("[data-player-screen]")).to_contain_text("and-2-more")
         expect(udo.locator("#transcript mark").first).to_have_text("and-2-more")
-        at = float(playback.get_attribute("data-at") or 0)
-        assert at > 0
+        assert (at := float(playback.get_attribute("data-at") or 0)) > 0
         udo.get_by_role("searchbox", name="Words in it").fill("the-answer-is-42")
         udo.get_by_role("button", name="Search").click()
         expect(udo.locator("#transcript mark").first).to_have_text("the-answer-is-42")
