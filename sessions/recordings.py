@@ -12,6 +12,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from jit.identity.models import User
 from jit.kernel.actor import Actor
 from jit.kernel.errors import InvalidInput, NotFound
+from jit.web.streaming import stream
 from sessions import queries
 from sessions.models import AccessSession
 from sessions.operations import viewing
@@ -19,7 +20,6 @@ from sessions.recording import exporting, stored
 from sessions.recording.asciicast import Event
 from sessions.recording.models import Command, Recording, Tier, TranscriptLine
 from sessions.recording.redaction import Redactor
-from sessions.streaming import stream
 
 type Header = Mapping[str, Any]
 FORMS = ("v2", "v3", "text")

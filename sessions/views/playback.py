@@ -10,10 +10,10 @@ from django.views.decorators.http import require_GET, require_POST
 
 from jit.identity.authentication import actor_of
 from jit.web.htmx import PageRequest, page
+from jit.web.streaming import stream
 from sessions import playing, recordings, verifying
 from sessions.operations import viewing
 from sessions.recording import exporting
-from sessions.streaming import stream
 
 LINES = 200
 COMMANDS = 200

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psycopg
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
+from jit.audit import verifier
 from tests.browser.conftest import PHONE, People
 from tests.support.processes import Running, until
 
@@ -181,3 +184,12 @@ class TestLive:
         expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
         del people.signed_in["otto"]
         expect(otto.get_by_role("heading", name="Sign in")).to_be_visible(timeout=30_000)
+
+
+class TestAudit:
+    def test_an_export_arrives_whole(self, people: People, tmp_path: Path) -> None:
+        page = people.at("udo", "/audit/")
+        with page.expect_download() as coming:
+            page.get_by_role("button", name="Export everything").click()
+        coming.value.save_as(tmp_path / "audit.zip")
+        assert verifier.verify(tmp_path / "audit.zip").events > 20

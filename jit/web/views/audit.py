@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import json
 from collections import Counter
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import FileResponse, HttpResponse, QueryDict
+from django.http import HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -27,6 +27,7 @@ from jit.identity.permissions import Permission
 from jit.kernel import clock
 from jit.kernel.errors import InvalidInput
 from jit.web.htmx import PageRequest, go, is_part, page
+from jit.web.streaming import stream
 
 NAMES = ("actor", "action", "person", "role", "target", "request", "grant", "from", "to", "q")
 FACETS = ("action", "actor_name", "role", "target", "person")
@@ -72,22 +73,28 @@ def event(request: PageRequest, seq: int) -> HttpResponse:
 
 @require_POST
 @page(Permission.AUDIT_EXPORT)
-def export(request: PageRequest) -> FileResponse:
+def export(request: PageRequest) -> HttpResponseBase:
     """Hand out what was searched for, with its proofs; without a search the whole sealed log."""
     wanted, now, actor = _wanted(request.POST), clock.now(), actor_of(request)
     name = f"audit-{now:%Y%m%d-%H%M%S}"
     if not any(wanted.values()):
         archive = handing.whole(actor=actor, now=now)
-        return FileResponse(archive, as_attachment=True, filename=f"{name}.zip")
+        return stream(request, handing.pieces(archive), headers=_as_file(f"{name}.zip"))
     pack = handing.found(reader=request.user, filters=_filters(wanted), actor=actor, now=now)
-    return FileResponse(io.BytesIO(pack), as_attachment=True, filename=f"{name}.json")
+    return HttpResponse(pack, content_type="application/json", headers=_as_file(f"{name}.json"))
+
+
+def _as_file(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
 @require_GET
 @page()
-def verifier(request: PageRequest) -> FileResponse:  # noqa: ARG001 -- Django's signature
+def verifier(request: PageRequest) -> HttpResponse:  # noqa: ARG001 -- Django's signature
     """Hand out the program that checks an export without us: one file, to be read."""
-    return FileResponse(handing.verifier(), as_attachment=True, filename="verifier.py")
+    return HttpResponse(
+        handing.verifier(), content_type="text/x-python", headers=_as_file("verifier.py")
+    )
 
 
 @require_POST

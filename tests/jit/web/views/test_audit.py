@@ -23,7 +23,7 @@ def taken(answer: Any, folder: Path) -> Path:
     assert answer.status_code == 200, answer.content
     name = answer.headers["Content-Disposition"].partition('filename="')[2].rstrip('"')
     path = folder / name
-    path.write_bytes(b"".join(answer.streaming_content))
+    path.write_bytes(b"".join(answer) if answer.streaming else answer.content)
     return path
 
 
