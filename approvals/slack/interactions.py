@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 from approvals import operations
 from approvals.slack import asking, client, copies, links, modals, replies
 from approvals.slack.models import SlackLink
@@ -206,8 +208,7 @@ def open_modal(act: Mapping[str, Any], *, now: dt.datetime) -> Answer:
     except DomainError as refusal:
         _refused(refusal, act, None, now=now)
         view = modals.told(refusal.detail)
-    _open(act["trigger_id"], view)
-    return {}
+    return _open(act, view)
 
 
 def open_request(payload: Mapping[str, Any], *, now: dt.datetime) -> Answer:
@@ -221,11 +222,17 @@ def open_request(payload: Mapping[str, Any], *, now: dt.datetime) -> Answer:
     )
 
 
-def _open(trigger_id: str, view: dict[str, Any]) -> None:
+def _open(act: Mapping[str, Any], view: dict[str, Any]) -> Answer:
+    web = client.web(timeout=client.QUICK)
     try:
-        client.call(client.web(timeout=client.QUICK).views_open, trigger_id=trigger_id, view=view)
+        client.call(web.views_open, trigger_id=act["trigger_id"], view=view)
     except client.Trouble as trouble:
         log.warning("Slack did not open a modal: %s", trouble)
+        said = f"Slack did not open the form in time. Press again, or go to {settings.BASE_URL}/."
+        if "response_url" not in act:  # A command hears it as its answer.
+            return replies.ephemeral(said)
+        replies.whisper(act, said)
+    return {}
 
 
 def submitted(payload: Mapping[str, Any], *, digest: str, now: dt.datetime) -> Answer:

@@ -20,6 +20,7 @@ from tests.standins.slack_emulator import APP, TEAM, Emulator
 from tests.standins.slack_faults import Faults
 
 _clicks = itertools.count(1)
+_LATER = "trigger to come"
 
 
 class NoSuchButton(AssertionError):

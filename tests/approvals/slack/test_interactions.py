@@ -315,6 +315,13 @@ class TestModals:
         assert Decision.objects.get().comment == "Use the reader role."
         assert "Denied by ada" in text_of(slack.human("rita").message()["blocks"])
 
+    def test_a_form_that_does_not_open_is_no_silence(self, slack: SlackWorld) -> None:
+        """Slack opens a form within three seconds of the click or not at all: nothing was said."""
+        slack.ask()
+        slack.faults.next("views.open", "500")
+        slack.send(slack.human("ada").press("deny"))
+        assert "Press again, or go to" in slack.whispered
+
     def test_a_replayed_submission_gets_the_first_answer(self, slack: SlackWorld) -> None:
         slack.ask()
         slack.post(slack.human("ada").press("deny"))
