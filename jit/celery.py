@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jit.settings")
+SWITCH_SECONDS = 0.001
 app = Celery("jit")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
@@ -34,3 +36,6 @@ def _refuse_or_warm_up(**_kwargs: Any) -> None:
     except Exception as refused:
         raise SystemExit(f"{type(refused).__name__}: {refused}") from refused
     import_string("jit.ops.start.warm_up")()
+    # A thread that comes back from a database waits up to so long for one that computes: in a
+    # storm of endings each has some twenty answers to come back from in a batch.
+    sys.setswitchinterval(SWITCH_SECONDS)

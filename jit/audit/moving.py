@@ -60,7 +60,7 @@ def guarded_update(model: type[models.Model], moves: Sequence[Move]) -> set[Any]
             f"AND t.state = {held} ORDER BY t.{key} FOR UPDATE OF t) "
             f"UPDATE {table} AS t SET {assigned} FROM v JOIN held ON held.pk = v.c0 "
             f"WHERE t.{key} = v.c0 AND t.state = {still} RETURNING t.{key}",
-            [*(column.stored for column in varying), *said],
+            [*(column.array() for column in varying), *said],
         )
         return {row[0] for row in cursor.fetchall()}
 
@@ -78,6 +78,12 @@ class _Column:
             )
             for value in (values[:1] if self.is_constant else values)
         ]
+
+    def array(self) -> Any:
+        """Return all values as one parameter; keys as text, which the driver passes on whole."""
+        if self.type == "uuid" and None not in self.stored:
+            return f"{{{','.join(map(str, self.stored))}}}"
+        return self.stored
 
 
 def _all_alike(values: Sequence[Any]) -> bool:

@@ -12,11 +12,12 @@ from django.db.models import Q
 from jit.catalog.models import Role, Target
 from jit.elevation.states import LIVE, EndReason, GrantState, RequestState, ReviewState
 from jit.kernel.fields import Uuid7Field
+from jit.kernel.loading import LoadedQuickly
 
 LONGEST_JUSTIFICATION = 4000
 
 
-class ElevationRequest(models.Model):
+class ElevationRequest(LoadedQuickly):
     """The ask. `ticket` is the snapshot frozen at submission, `ruling` what policy said then;
     `duration_seconds` what was asked for, `granted_seconds` what may be granted (an approver
     may make it shorter, never longer). `approvers` lists who may see and answer it, resolved
@@ -99,7 +100,7 @@ class ElevationRequest(models.Model):
         }
 
 
-class Grant(models.Model):
+class Grant(LoadedQuickly):
     """The time-boxed privilege, `[starts_at, ends_at)`.
 
     `scheduled_for` is the window's opening as planned; `starts_at` is when the privilege was

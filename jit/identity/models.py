@@ -18,6 +18,7 @@ from django.utils.functional import cached_property
 
 from jit.identity.permissions import EVERYBODY, SCOPE_OF, Permission, Scope
 from jit.kernel.fields import Uuid7Field
+from jit.kernel.loading import LoadedQuickly
 
 NAME = r"^[a-z0-9][a-z0-9._-]*$"
 """User names and group slugs: what may stand in `user:…` and `group:…` without quoting."""
@@ -30,7 +31,7 @@ class UserManager(BaseUserManager["User"]):
     """Django finds people by their user name through this; we use `queries`."""
 
 
-class User(AbstractBaseUser):
+class User(LoadedQuickly, AbstractBaseUser):
     """One account. Two accounts of one human share `person_id`, so that four eyes are four.
 
     `session_epoch` is part of every browser session's fingerprint: raising it ends them all.

@@ -19,6 +19,11 @@ def overdue(by: dt.timedelta) -> bool:
     return Grant.objects.filter(at(db.now() - by)).exists()
 
 
+def in_hand() -> bool:
+    """Return whether somebody is at work on a revocation at this moment."""
+    return Grant.objects.filter(state=GrantState.REVOKING, lease_until__gt=db.now()).exists()
+
+
 def at(now: dt.datetime) -> Q:
     """Return what is to be revoked at `now` and is not in somebody's hands."""
     return (

@@ -79,7 +79,7 @@ class TestKilled:
         assert die_in_provisioning(doomed, 3)
 
     def test_between_shutting_out_and_cutting_is_finished_by_the_next(self, doomed: Doomed) -> None:
-        assert die_in_revoking(doomed, 17)
+        assert die_in_revoking(doomed, 7)
 
 
 @pytest.mark.chaos

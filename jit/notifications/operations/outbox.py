@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from django.db import connection
 from django.db.transaction import TransactionManagementError
 
@@ -137,7 +137,7 @@ def notify_all(*, news: Sequence[News], now: dt.datetime, at_once: bool = True) 
         cursor.execute(
             _WRITE,
             {
-                "news": json.dumps(worth_telling),
+                "news": orjson.dumps(worth_telling).decode(),
                 "now": now,
                 "channels": channels,
                 "defaults": kinds.defaults(channels),
