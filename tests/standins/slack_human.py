@@ -175,7 +175,7 @@ class Human:
             "type": "block_actions",
             "api_app_id": APP,
             "token": "deprecated",
-            "trigger_id": self._trigger(),
+            "trigger_id": _LATER,
             "actions": [
                 {
                     "type": "button",
@@ -213,6 +213,8 @@ class Human:
         return {"container": {"type": "view", "view_id": shown["id"]}, "view": view}
 
     def press_payload(self, payload: dict[str, Any]) -> Signed:
+        if payload.get("trigger_id") == _LATER:
+            payload = {**payload, "trigger_id": self._trigger()}
         body = urlencode({"payload": json.dumps(payload)}).encode()
         return self.workspace.sign("/slack/interactivity/", body)
 
@@ -239,7 +241,7 @@ class Human:
             "type": "view_submission",
             "api_app_id": APP,
             "token": "deprecated",
-            "trigger_id": self._trigger(),
+            "trigger_id": _LATER,
             "response_urls": [],
             "view": {**shown, "state": {"values": values}},
         }
@@ -275,9 +277,10 @@ class Human:
             "api_app_id": APP,
             "is_enterprise_install": "false",
             "response_url": self.workspace.replies.url,
-            "trigger_id": self._trigger(),
+            "trigger_id": _LATER,
         }
         slack_schemas.check("Command", form)
+        form["trigger_id"] = self._trigger()
         return self.workspace.sign("/slack/commands/", urlencode(form).encode())
 
     def event(self, event: dict[str, Any], event_id: str = "") -> Signed:
@@ -314,7 +317,9 @@ class Human:
         }
 
     def _trigger(self) -> str:
-        """Return a fresh trigger, which lives three seconds at the emulator as at Slack."""
+        """Return a fresh trigger, which lives three seconds at the emulator as at Slack: it is
+        made once the payload was checked, which takes longer than that the first time.
+        """
         found = self.workspace.emulator.call("views.generateTriggerId", user_id=self.id)
         return str(found["trigger_id"])
 
