@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 from django.http import HttpResponse, HttpResponseBase
@@ -13,8 +14,8 @@ from jit.web.htmx import PageRequest, page
 from jit.web.streaming import stream
 from sessions import playing, recordings, verifying
 from sessions.operations import viewing
-from sessions.recording import exporting
 
+_SECONDS = re.compile(r"[0-9]{1,8}(\.[0-9]{1,6})?")
 LINES = 200
 COMMANDS = 200
 
@@ -22,11 +23,16 @@ COMMANDS = 200
 @require_GET
 @page()
 def cast(request: PageRequest, session_id: UUID) -> HttpResponseBase:
-    """Send the recording as the player takes it; that is a view of it, on the record."""
+    """Send a part of the recording as the player takes it, `from` a second on; that is a view
+    of it, on the record.
+    """
     session, recording = recordings.visible_to(request.user, session_id)
+    given = request.GET.get("from", "")
+    start = round(float(given) * 1_000_000) if _SECONDS.fullmatch(given) else 0
     header, events = recordings.read(recording)
-    viewing.viewed(session=session, how="replay", actor=actor_of(request))
-    lines = exporting.v3(header, playing.for_player(events))
+    more = {"from": given} if start else {}
+    viewing.viewed(session=session, how="replay", actor=actor_of(request), **more)
+    lines = playing.part(header, playing.for_player(events), start=start)
     return stream(request, lines, content_type="application/x-asciicast")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import People
 from tests.support.processes import Running, until
+from tests.support.visiting import ssh
 
 OPERATOR = "web-1-operator"
 PAUSED = """{"version":3,"term":{"cols":80,"rows":24}}
@@ -155,3 +157,44 @@ class TestTerminal:
         rita.get_by_role("button", name="Done").click()
         rita.get_by_role("button", name="Give it back").click()
         expect(rita.locator("#head")).to_contain_text(re.compile("Revoking|Ended"))
+
+
+class TestLongPlayback:
+    def test_comes_in_parts_and_jumps_between_them(
+        self,
+        people: People,
+        running: Running,
+        axe: Callable[[Page], list[str]],
+        tmp_path: Path,
+    ) -> None:
+        """More than a part's 8 MB are shown, with a word at the beginning and one at the end."""
+        grant = live_grant(running)
+        noise = "yes the same again | head -c 12000000"
+        person = ssh(running, grant, f"echo its-alpha; {noise}; sleep 1; echo its-omega", tmp_path)
+        assert person.stdout is not None
+        assert b"its-omega" in person.stdout.read()
+        person.wait(20)
+        person.stdout.close()
+        sealed = session_of(running, grant, "SEALED")
+        text = f"sessions/{sealed['id']}/transcript/"
+        until(lambda: running.udo.get(text).json(), lambda seen: seen["complete"], seconds=60)
+        (omega,) = running.udo.get(text, q="its-omega").json()["items"]
+
+        udo = people.at("udo", f"/sessions/{sealed['id']}/")
+        playback = udo.locator("[data-player]")
+        said = udo.locator("[data-part]")
+        expect(said).to_contain_text("A long recording: this is 00:00:00")
+        expect(playback).to_have_attribute("data-from", "0")
+        expect(udo.get_by_role("button", name="From the beginning")).to_be_hidden()
+        assert axe(udo) == []
+        udo.get_by_role("button", name="Next part").click()
+        expect(said).to_contain_text("to the end")
+        assert float(playback.get_attribute("data-from") or 0) > 0
+        udo.get_by_role("button", name="From the beginning").click()
+        expect(playback).to_have_attribute("data-from", "0")
+
+        udo.goto(f"/sessions/{sealed['id']}/?t={omega['at_ms'] / 1000}")
+        expect(playback).to_have_attribute("data-from", re.compile("^[1-9]"))
+        expect(playback.locator(".ap-term")).to_contain_text("its-omega")
+        assert axe(udo) == []
+        running.rita.post(f"grants/{grant}/return/")

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.chaos.visiting import grant, ssh
 from tests.support.processes import Running, until
+from tests.support.visiting import grant, ssh
 
 ROOT_ROLE = "web-1-root"
 """The demo's role whose policy says `record: required`."""

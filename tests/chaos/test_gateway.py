@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.visiting import grant, ssh
 from tests.support.processes import Running, until
+from tests.support.visiting import grant, ssh
 
 KILLS = int(os.environ.get("TEST_KILLS", "20"))
 MOST_LOST = 1.0

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 
 from jit.audit.models import AuditEvent
+from sessions import playing
 from sessions.models import AccessSession
 from sessions.recording import stored
 from sessions.recording.models import Command, Recording, Tier, TranscriptLine
@@ -76,6 +77,38 @@ class TestCast:
         assert json.loads(lines[1])[1:] == ["o", "$ cat <b>secret</b>\r\n"]
         event = AuditEvent.objects.get(action="session.viewed")
         assert (event.actor_name, event.content["body"]) == ("udo", {"how": "replay"})
+
+    def test_comes_in_parts_and_each_is_a_view_of_it(
+        self, at: At, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = gateway.record(*(f"{number:05d}\r\n".encode() * 200 for number in range(20)))
+        gateway.move()
+        monkeypatch.setattr(playing.part, "__kwdefaults__", {"start": 0, "most": 5_000})
+        path, seen, parts = f"/sessions/{made.pk}/cast/", "", 0
+        following = ""
+        while True:
+            text = read(at("udo").get(path, {"from": following} if following else {}))
+            parts += 1
+            lines = text.splitlines()
+            cut = lines[-1].startswith("# continues at ")
+            events = [json.loads(line) for line in (lines[1:-1] if cut else lines[1:])]
+            seen += "".join(event[2] for event in events[1 if following else 0 :])
+            if not cut:
+                break
+            following = lines[-1].removeprefix("# continues at ")
+        assert parts > 1
+        assert seen == "".join(f"{number:05d}\r\n" * 200 for number in range(20))
+        bodies = [
+            event.content["body"]
+            for event in AuditEvent.objects.filter(action="session.viewed").order_by("seq")
+        ]
+        assert bodies[0] == {"how": "replay"}
+        assert bodies[-1] == {"how": "replay", "from": following}
+
+    def test_takes_no_beginning_that_is_none(self, at: At, session: AccessSession) -> None:
+        whole = read(at("udo").get(f"/sessions/{session.pk}/cast/"))
+        assert read(at("udo").get(f"/sessions/{session.pk}/cast/", {"from": "-1"})) == whole
+        assert read(at("udo").get(f"/sessions/{session.pk}/cast/", {"from": "nan"})) == whole
 
     def test_hides_keystrokes_and_words_its_marks(self, at: At, gateway: FakeGateway) -> None:
         import asyncio

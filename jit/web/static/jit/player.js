@@ -1,6 +1,6 @@
-// Playback: one fetch of the recording, a player that is made anew for each speed, jumps by second.
-// With idle time skipped the player's clock runs differently from the session's; `played` and
-// `original` turn one into the other.
+// Playback: one fetch for each part of the recording (all but long ones have one), a player that is
+// made anew for each speed, jumps by second. Seconds are the session's. The player's clock begins with
+// the part (`offset`), and skips idle time; `played` and `original` turn one into the other.
 
 const IDLE = 2;
 const DARK = { terminalFontSize: "small", fit: "width", theme: "asciinema", controls: true };
@@ -10,14 +10,19 @@ function player(place) {
   const says = place.querySelector("[data-player-says]");
   const speed = place.querySelector("[data-speed]");
   const idle = place.querySelector("[data-idle]");
-  let text = "", times = [], current;
+  const part = place.querySelector("[data-part]");
+  const CONTINUES = "# continues at ";
+  let text = "", times = [], offset = 0, next = null, current;
 
   const limit = () => (idle.checked ? IDLE : Infinity);
 
   function read(cast) {
     let at = 0, shown = false;
+    times = [];
+    next = null;
     for (const line of cast.split("\n").slice(1)) {
       if (!line) continue;
+      if (line.startsWith(CONTINUES)) { next = Number(line.slice(CONTINUES.length)); continue; }
       const [interval, code] = JSON.parse(line);
       at += interval;
       times.push(at);
@@ -26,7 +31,8 @@ function player(place) {
     return shown;
   }
 
-  function played(original) {
+  function played(second) {
+    const original = second - offset;
     let before = 0, skipped = 0;
     for (const at of times) {
       const wait = Math.min(at, original) - before - limit();
@@ -41,30 +47,33 @@ function player(place) {
     let before = 0, shown = 0;
     for (const at of times) {
       const step = Math.min(at - before, limit());
-      if (shown + step >= shownAt) return before + (shownAt - shown);
+      if (shown + step >= shownAt) return offset + before + (shownAt - shown);
       shown += step;
       before = at;
     }
-    return before;
+    return offset + before;
   }
 
   // No poster: after one, what is sought before the first play is not drawn.
-  async function build(second) {
+  async function build(second, play = false) {
     current?.dispose();
     screen.replaceChildren();
     current = window.AsciinemaPlayer.create({ data: text }, screen, {
       ...DARK, speed: Number(speed.value), preload: true,
       ...(idle.checked ? { idleTimeLimit: IDLE } : {}),
     });
+    current.addEventListener("ended", () => { if (next !== null) fetched(next, true); });
     await seek(second);
+    if (play) current.play();
     place.dataset.ready = "1";
   }
 
   // A line's time is that of its first letter, in whole milliseconds: a moment later it is there.
-  const seek = (second) => current.seek(played(second + 0.1));
+  const seek = (second) => current.seek(played(Math.min(second + 0.1, offset + (times.at(-1) ?? 0))));
 
   async function jump(second) {
     if (!current) return;
+    if (second < offset || beyond(second)) await fetched(second);
     await seek(second);
     place.dataset.at = second;
     screen.scrollIntoView({ block: "nearest" });
@@ -89,14 +98,39 @@ function player(place) {
     if (marker && current) current.seek({ marker: marker.dataset.marker });
   });
 
-  async function load() {
-    const answer = await fetch(place.dataset.cast);
-    if (!answer.ok) { says.textContent = "The recording can't be read now. Reload the page to try again."; return; }
+  const clock = (second) => new Date(second * 1000).toISOString().slice(11, 19);
+
+  function tell() {
+    part.hidden = offset === 0 && next === null;
+    const until = next === null ? "the end" : clock(next);
+    place.querySelector("[data-part-says]").textContent = `A long recording: this is ${clock(offset)} to ${until}.`;
+    place.querySelector("[data-part-first]").hidden = offset === 0;
+    place.querySelector("[data-part-next]").hidden = next === null;
+  }
+
+  const beyond = (second) => next !== null && second >= next;
+
+  // Fetches the part that begins with this second, and shows it there, or at a later one of its.
+  async function fetched(second, play = false, at = second) {
+    const answer = await fetch(second ? `${place.dataset.cast}?from=${second.toFixed(6)}` : place.dataset.cast);
+    if (!answer.ok) { says.textContent = "The recording can't be read now. Reload the page to try again."; return false; }
     text = await answer.text();
-    if (!read(text)) { says.textContent = "Nothing was shown on a screen. What was done is listed below."; place.dataset.ready = "1"; return; }
-    const start = Math.min(Number(place.dataset.start || 0), times.at(-1) ?? 0);
-    await build(start);
-    if (start) jump(start);
+    offset = second;
+    const shown = read(text);
+    if (next !== null) text = text.slice(0, text.lastIndexOf(CONTINUES));
+    if (!shown && next === null && !second) { says.textContent = "Nothing was shown on a screen. What was done is listed below."; place.dataset.ready = "1"; return false; }
+    place.dataset.from = second;
+    tell();
+    await build(beyond(at) ? second : Math.min(at, offset + (times.at(-1) ?? 0)), play);
+    return true;
+  }
+
+  place.querySelector("[data-part-first]").addEventListener("click", () => fetched(0));
+  place.querySelector("[data-part-next]").addEventListener("click", () => { if (next !== null) fetched(next); });
+
+  async function load() {
+    const wanted = Number(place.dataset.start || 0);
+    if (await fetched(0, false, wanted) && wanted) jump(beyond(wanted) ? wanted : Math.min(wanted, times.at(-1) ?? 0));
   }
   load();
 }
