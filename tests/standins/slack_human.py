@@ -190,7 +190,7 @@ class Human:
         }
         # The types ask for a response_url everywhere; a click in the App Home has none.
         slack_schemas.check("Click", {"response_url": "", **payload})
-        return payload
+        return {**payload, "trigger_id": self._trigger()}
 
     def _in_message(self, shown: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -213,8 +213,6 @@ class Human:
         return {"container": {"type": "view", "view_id": shown["id"]}, "view": view}
 
     def press_payload(self, payload: dict[str, Any]) -> Signed:
-        if payload.get("trigger_id") == _LATER:
-            payload = {**payload, "trigger_id": self._trigger()}
         body = urlencode({"payload": json.dumps(payload)}).encode()
         return self.workspace.sign("/slack/interactivity/", body)
 
@@ -246,7 +244,7 @@ class Human:
             "view": {**shown, "state": {"values": values}},
         }
         slack_schemas.check("Submission", payload)
-        return self.press_payload(payload)
+        return self.press_payload({**payload, "trigger_id": self._trigger()})
 
     def search(self, words: str) -> Signed:
         payload = {
