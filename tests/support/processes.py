@@ -119,9 +119,11 @@ class Running:
 
     def __init__(self, **environment: str) -> None:
         lasting = environment.pop("lasting", "") == "yes"
+        connections = environment.pop("target_connections", "")
         data = Path(tempfile.mkdtemp(prefix="jit-stage-"))
         self._lock = threading.Lock()
         order = {"data": str(data), "lasting": lasting, "environment": environment}
+        order |= {"target": {"max_connections": connections} if connections else {}}
         self._stage = subprocess.Popen(
             [sys.executable, "-m", "tests.support.stage", json.dumps(order)],
             stdin=subprocess.PIPE,

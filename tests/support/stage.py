@@ -27,7 +27,9 @@ CRASHING = "tests.support.crashing"
 class Stage:
     """One installation, its programs by name, and what a test may do to them."""
 
-    def __init__(self, data: Path, *, lasting: bool, extra: dict[str, str]) -> None:
+    def __init__(
+        self, data: Path, *, lasting: bool, extra: dict[str, str], target: dict[str, str]
+    ) -> None:
         for kind in gateways.USUAL:  # Two stages must not both find the usual port free.
             (data / f"{kind}-gateway.port").write_text(str(ground.free_port()), encoding="ascii")
         self.here = Installation(Place(data, ground.free_port()))
@@ -38,6 +40,7 @@ class Stage:
             "host": self.here.host,
         }
         self.here.database.lasting = self.here.target.lasting = lasting
+        self.here.target.settings = {**self.here.target.settings, **target}
         self.extra = extra
         self.programs: dict[str, Child] = {}
 
@@ -137,7 +140,10 @@ class Stage:
 def main(settings: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests; we outlive them.
     stage = Stage(
-        Path(settings["data"]), lasting=settings["lasting"], extra=settings["environment"]
+        Path(settings["data"]),
+        lasting=settings["lasting"],
+        extra=settings["environment"],
+        target=settings["target"],
     )
     commands: dict[str, Callable[..., dict[str, Any]]] = {
         name: getattr(stage, name) for name in ("kill", "stop", "start", "add", "running", "pid")
