@@ -28,7 +28,7 @@ from tests.support.processes import Running
 SESSIONS, REVOKED = 500, 200
 AT_ONCE = 15
 """Fewer than the strangers that the gateway lets wait from one address."""
-REVOKED_WITHIN, KILOBYTES = 3.0, 400.0
+REVOKED_WITHIN, KILOBYTES = 3.0, 100.0
 
 
 def certified(jit: Running, grant: str, folder: Path) -> dict[str, Any]:

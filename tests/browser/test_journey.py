@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from jit.audit import verifier
 from tests.browser.conftest import PHONE, People
@@ -151,6 +151,24 @@ class TestLive:
         ada.route_web_socket("**/ws/live/", withdraw_then_connect)
         ada.goto(f"/requests/{asked}/")
         expect(ada.locator("#head")).to_contain_text("Withdrawn")
+
+    def test_what_somebody_began_to_type_while_the_page_read_is_not_swept_away(
+        self, people: People, running: Running
+    ) -> None:
+        asked = running.rita.ask().json()["id"]
+        ada = people.at("ada", "/inbox/")
+        comment = ada.get_by_label("Comment")
+
+        def typed_meanwhile(route: Route) -> None:
+            answer = route.fetch()
+            comment.fill("I am thinking")
+            route.fulfill(response=answer)
+
+        ada.route("**/inbox/", typed_meanwhile)
+        running.rita.ask("orders-db-admin")
+        expect(ada.get_by_role("button", name="Show the new state")).to_be_visible()
+        expect(comment).to_have_value("I am thinking")
+        assert running.rita.request(asked)["state"] == "PENDING"
 
     def test_what_is_being_typed_is_not_swept_away(self, people: People, running: Running) -> None:
         asked = running.rita.ask().json()["id"]

@@ -98,9 +98,16 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   const reading = event.target.closest("[data-watch].htmx-request");
   if (reading) { window.htmx.trigger(reading, "htmx:abort"); readAgain([reading]); }
 });
+// Somebody may have begun to type after the reading began.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { elt, triggeringEvent } = event.detail.requestConfig ?? {};
+  if (triggeringEvent?.type !== "hint" || triggeringEvent.detail?.wanted || !busy(elt)) return;
+  event.detail.shouldSwap = false;
+  elt.setAttribute("data-stale", "");
+});
 document.addEventListener("click", (event) => {
   const living = event.target.closest("[data-show-fresh]")?.closest("[data-watch]");
-  if (living) { living.removeAttribute("data-stale"); window.htmx.trigger(living, "hint"); }
+  if (living) { living.removeAttribute("data-stale"); window.htmx.trigger(living, "hint", { wanted: true }); }
 });
 document.addEventListener("htmx:afterSettle", watch);
 // What changes by the clock alone (ending soon, stuck) has no hint: it is read again now and then.
