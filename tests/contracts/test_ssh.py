@@ -48,8 +48,7 @@ class TestSSH(ConnectorContract):
         standing.reset()
 
 
-@pytest.mark.django_db(transaction=True)
-class TestSSHWithItsKeyInTheSealedStore(ConnectorContract):
+class SealedGround:
     @pytest.fixture
     def ground(self, standing_sealed: FromTheSealedStore) -> Iterator[SSHGround]:
         key = SecretStr(standing_sealed.host.user_ca_key)
@@ -57,3 +56,17 @@ class TestSSHWithItsKeyInTheSealedStore(ConnectorContract):
         standing_sealed.reset()
         yield standing_sealed
         standing_sealed.reset()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestSSHWithItsKeyInTheSealedStore(SealedGround):
+    test_gives_until_the_end_and_takes_back_with_proof = (
+        ConnectorContract.test_gives_until_the_end_and_takes_back_with_proof
+    )
+    test_is_healthy = ConnectorContract.test_is_healthy
+
+
+@pytest.mark.chaos  # The whole kit a second time: too long for every run.
+@pytest.mark.django_db(transaction=True)
+class TestTheWholeKitWithTheKeyInTheSealedStore(SealedGround, ConnectorContract):
+    pass

@@ -1,4 +1,4 @@
-"""How the tests are dealt out when two processes share them (pytest-xdist).
+"""How the tests are dealt out when several processes share them (pytest-xdist).
 
 What is expensive to start (an installation in processes, a browser, a Slack, a cluster of the other
 version) is started in one process only: whatever needs it stays together. All else goes file by
