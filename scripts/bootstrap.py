@@ -201,8 +201,7 @@ def test(extra: list[str]) -> int:
     if extra:
         return call(*pytest, *extra)
     os.environ.setdefault("JIT_TEST_WHOLE", "say")
-    # Many tests wait, for deadlines and for servers: one process more than there are cores.
-    shared = ["-n", str(min(max(os.cpu_count() or 2, 2) + 1, 5)), "--dist", "loadscope"]
+    shared = ["-n", str(min(max(os.cpu_count() or 2, 2), 4)), "--dist", "loadscope"]
     return call(*pytest, *shared, "--no-loadscope-reorder")
 
 

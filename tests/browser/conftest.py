@@ -31,6 +31,12 @@ addEventListener("securitypolicyviolation", (event) => {
     `${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
 });
 """
+AT_REST = """() => {
+  const page = document.documentElement;
+  return (!document.querySelector("[data-watch]") || !page.dataset.live || page.dataset.heard)
+    && !document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling");
+}"""
+"""Whether a page is not just being drawn anew: what is looked at then may be half gone."""
 expect.set_options(timeout=20_000)
 
 
@@ -150,6 +156,11 @@ def axe() -> Callable[[Page], list[str]]:
     source = AXE.read_text(encoding="utf-8")
 
     def check(page: Page) -> list[str]:
+        # A page may be drawn anew while axe looks: what is wrong is wrong a second time.
+        return look(page) and look(page)
+
+    def look(page: Page) -> list[str]:
+        page.wait_for_function(AT_REST)
         page.evaluate(source)
         found = page.evaluate(
             "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa',"

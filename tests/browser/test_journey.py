@@ -164,7 +164,7 @@ class TestLive:
             comment.fill("I am thinking")
             route.fulfill(response=answer)
 
-        ada.route("**/inbox/", typed_meanwhile)
+        ada.route("**/inbox/", typed_meanwhile, times=1)
         running.rita.ask("orders-db-admin")
         expect(ada.get_by_role("button", name="Show the new state")).to_be_visible()
         expect(comment).to_have_value("I am thinking")

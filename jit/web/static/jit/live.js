@@ -39,6 +39,7 @@ function readAgain(elements) {
   readAgain.timer = setTimeout(() => {
     for (const element of pending) if (element.isConnected) refresh(element);
     pending.clear();
+    document.documentElement.dataset.heard = "1";
   }, 120);
 }
 
