@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-from jit.web.templatetags.pages import duration, visible
+from jit.kernel.text import visible
+from jit.web.templatetags.pages import duration
 
 MORE = " … (open to read all)"
 

@@ -13,7 +13,7 @@ def visible(text: object) -> str:
     bidirectional characters become `⟦U+202E⟧`, so that no text poses as another. It is not
     escaped: that is for whoever draws it.
     """
-    said = str(text or "")
+    said = "" if text is None else str(text)
     if said.isprintable():  # as nearly everything is
         return said
     return "".join(

@@ -11,7 +11,8 @@ from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from jit.web.templatetags.pages import clock_left, visible
+from jit.kernel.text import visible
+from jit.web.templatetags.pages import clock_left
 from sessions.models import AccessSession
 
 register = template.Library()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,9 +12,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from jit.kernel.text import visible
 from jit.web import board, icons, states
 
 register = template.Library()
+register.filter(visible)
 
 
 @register.simple_tag
@@ -196,23 +197,6 @@ def humane(sentence: object) -> str:
 def from_code(code: str) -> str:
     """Return the name of a refusal as words: `DurationTooLong` is "Duration too long"."""
     return re.sub(r"(?<!^)([A-Z])", lambda found: f" {found[1].lower()}", str(code))
-
-
-_KEPT = {"\n", "\t"}
-
-
-@register.filter
-def visible(text: object) -> str:
-    """Return somebody's text with what can't be seen made visible: controls, zero-width and
-    bidirectional characters become `⟦U+202E⟧`, so that no text poses as another. It is
-    escaped by the template as any other.
-    """
-    return "".join(
-        character
-        if character in _KEPT or unicodedata.category(character) not in {"Cc", "Cf", "Co", "Cs"}
-        else f"⟦U+{ord(character):04X}⟧"
-        for character in ("" if text is None else str(text)).replace("\r\n", "\n")
-    )
 
 
 @register.filter
