@@ -16,6 +16,7 @@ from jit.connectors import registry
 from jit.connectors.base import InvalidConfig
 from jit.identity import queries as identity
 from jit.kernel import clock
+from jit.policy.compiled import Bundle
 
 type Entries = tuple[dict[str, TargetEntry], dict[str, RoleEntry]]
 
@@ -69,7 +70,11 @@ def _check_together(
 ) -> None:
     groups = set(identity.groups().values_list("slug", flat=True))
     for target in targets.values():
-        _check_config(f"target {target.slug}", target, (), problems)
+        where = f"target {target.slug}"
+        _check_config(where, target, (), problems)
+        if where not in problems.found:
+            _check_secrets(where, target, problems)
+    given: list[tuple[str, TargetEntry, RoleEntry]] = []
     for role in roles.values():
         where = f"role {role.slug}"
         if role.owner not in groups:
@@ -79,7 +84,10 @@ def _check_together(
         elif f"target {role.target}" not in problems.found:
             _check_config(where, targets[role.target], (role.config,), problems)
             if where not in problems.found and role.enabled:
-                _check_recording(where, targets[role.target], role, problems)
+                given.append((where, targets[role.target], role))
+    if given and (bundle := recorded.in_force()) is not None:
+        for where, target, role in given:
+            _check_recording(where, target, role, bundle, problems)
 
 
 def _check_config(
@@ -89,7 +97,9 @@ def _check_config(
         registry.check(target.kind, target.config, *roles)
     except InvalidConfig as invalid:
         problems.add(where, f"its config: {invalid.detail}")
-        return
+
+
+def _check_secrets(where: str, target: TargetEntry, problems: _Problems) -> None:
     for name in registry.sealed_secrets(target.kind, target.config):
         if not sealed_store.secrets().filter(name=name).exists():
             problems.add(
@@ -99,7 +109,9 @@ def _check_config(
             )
 
 
-def _check_recording(where: str, target: TargetEntry, role: RoleEntry, problems: _Problems) -> None:
+def _check_recording(
+    where: str, target: TargetEntry, role: RoleEntry, bundle: Bundle, problems: _Problems
+) -> None:
     facts = role.model_dump(include={"slug", "name", "risk", "tags", "max_duration"})
     found = recorded.way_round(
         role={**facts, "owner_group": role.owner},
@@ -107,6 +119,7 @@ def _check_recording(where: str, target: TargetEntry, role: RoleEntry, problems:
         target_config=target.config,
         role_config=role.config,
         now=clock.now(),
+        bundle=bundle,
     )
     if found:
         problems.add(where, found)

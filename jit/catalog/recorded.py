@@ -40,8 +40,21 @@ def way_round(
     )
 
 
+def in_force() -> Bundle | None:
+    """Return the policy in force, to be asked of many roles, or None before the first. Raises
+    what reading it raises.
+    """
+    try:
+        return policy.active_bundle()
+    except policy.NoPolicyInForce:
+        return None
+
+
 def ways_round(*, now: dt.datetime, bundle: Bundle | None = None) -> Iterator[str]:
     """Yield a sentence for each such role that can be asked for now, by name."""
+    bundle = bundle or in_force()
+    if bundle is None:
+        return
     for role in queries.roles().filter(enabled=True, target__enabled=True):
         try:
             found = way_round(
