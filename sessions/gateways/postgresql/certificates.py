@@ -8,11 +8,14 @@ import os
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+type PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 _AUTHORITY_DAYS, _CERTIFICATE_DAYS, _RENEW_DAYS = 3650, 397, 30
 _LAG = dt.timedelta(minutes=5)
@@ -67,9 +70,9 @@ def ensure_clients(folder: Path, *, now: dt.datetime) -> tuple[Path, Path]:
 
 def _make_authority(path: Path, key_path: Path, now: dt.datetime, *, name: str) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    called = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    called, ends_at = _named(name), now + dt.timedelta(days=_AUTHORITY_DAYS)
     made = (
-        _builder(called, called, key.public_key(), now, _AUTHORITY_DAYS)
+        _builder(called, called, key.public_key(), now - _LAG, ends_at)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -93,29 +96,54 @@ def _make_certificate(
     if not isinstance(signing, ec.EllipticCurvePrivateKey):
         raise TypeError(f"{authority_key} holds no key that we made")
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     made = (
-        _builder(subject, issuer.subject, key.public_key(), now, _CERTIFICATE_DAYS)
-        .add_extension(x509.SubjectAlternativeName(_general(names)), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()),
-            critical=False,
+        leaf(
+            name=names[0][:64],
+            issuer=issuer,
+            key=key.public_key(),
+            begins_at=now - _LAG,
+            ends_at=now + dt.timedelta(days=_CERTIFICATE_DAYS),
+            purpose=ExtendedKeyUsageOID.SERVER_AUTH,
         )
+        .add_extension(x509.SubjectAlternativeName(_general(names)), critical=False)
         .sign(signing, hashes.SHA256())
     )
     _write(key_path, _pem(key))
     _write(path, made.public_bytes(serialization.Encoding.PEM))
 
 
+def leaf(
+    *,
+    name: str,
+    issuer: x509.Certificate,
+    key: PublicKey,
+    begins_at: dt.datetime,
+    ends_at: dt.datetime,
+    purpose: x509.ObjectIdentifier,
+) -> x509.CertificateBuilder:
+    """Return a certificate of one purpose that certifies nobody else, for its issuer to sign."""
+    authority_key: Any = issuer.public_key()
+    return (
+        _builder(_named(name), issuer.subject, key, begins_at, ends_at)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key), critical=False
+        )
+    )
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    now: dt.datetime,
-    days: int,
+    key: PublicKey,
+    begins_at: dt.datetime,
+    ends_at: dt.datetime,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -123,8 +151,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _LAG)
-        .not_valid_after(now + dt.timedelta(days=days))
+        .not_valid_before(begins_at)
+        .not_valid_after(ends_at)
     )
 
 

@@ -15,16 +15,17 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from jit.connectors import secret_refs
 from jit.connectors.secret_refs import SecretUnavailable
 from jit.elevation.models import Grant
+from sessions.gateways.postgresql import certificates
+from sessions.gateways.postgresql.certificates import PublicKey
 from sessions.gateways.postgresql.offer import client_authority
 from sessions.operations.certificates import NoCertificatesHere, Signing
 from sessions.operations.keys import UnusableKey
 
-type PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 type PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 SMALLEST_RSA = 2048
@@ -113,32 +114,13 @@ def _certificate(
 ) -> str:
     """Return the certificate in PEM; its end is a whole second, never after the grant's."""
     end = min(ends_at, authority.certificate.not_valid_after_utc).replace(microsecond=0)
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=False,
-        crl_sign=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(authority.certificate.subject)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(end)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()),
-            critical=False,
-        )
+    made = certificates.leaf(
+        name=name,
+        issuer=authority.certificate,
+        key=key,
+        begins_at=now - _BACKDATED,
+        ends_at=end,
+        purpose=ExtendedKeyUsageOID.CLIENT_AUTH,
     )
     digest = None if isinstance(authority.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     return made.sign(authority.key, digest).public_bytes(serialization.Encoding.PEM).decode()
