@@ -47,13 +47,15 @@ def verify(session: AccessSession, recording: Recording) -> Verified:
     known = {(each["kind"], each["first"], each["last"]) for each in recording.problems}
     fresh = [each for each in problems if (each.kind.value, each.first, each.last) not in known]
     sealed = queries.sealing_of(session)
-    said = sealed.content.get("body", {}).get("digest") if sealed else None
+    log = "silent"
+    if sealed is not None:
+        log = "agrees" if sealed.digest == recording.digest else "disagrees"
     return Verified(
         standing=(Standing.BROKEN if fresh else told.standing(problems)).value,
         problems=[problem.plain() for problem in problems],
         pieces=recording.pieces,
         size=recording.size,
         digest=recording.digest,
-        log="silent" if sealed is None else ("agrees" if said == recording.digest else "disagrees"),
+        log=log,
         event=sealed.seq if sealed else None,
     )

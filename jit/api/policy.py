@@ -22,7 +22,6 @@ from jit.policy.models import PolicyBundle
 from jit.workflow import simulate
 
 DIFFERING = 500
-DAYS = 90
 
 
 class Policy(Resource):
@@ -168,7 +167,7 @@ class CandidateActivation(Resource):
 
 
 def _days(request: Request) -> int:
-    given = text(request, "days") or str(DAYS)
+    given = text(request, "days") or str(simulate.USUAL_DAYS)
     if not (given.isascii() and given.isdigit() and len(given) <= 4):  # noqa: PLR2004 -- no more are meant
         raise InvalidInput("`days` is a whole number.", fields={"days": ["A whole number."]})
     return int(given)

@@ -11,6 +11,7 @@ from jit.policy import queries, simulation
 from jit.policy.compiler import PolicyNotCompiled
 from jit.policy.models import PolicyBundle
 
+USUAL_DAYS = 90
 LONGEST_DAYS = 365
 MOST = 2000
 """Requests that one look replays, the newest of them; `manage.py policy simulate` takes all."""

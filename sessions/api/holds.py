@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -35,29 +36,23 @@ class Hold(Resource):
 
     @extend_schema(request=core.ReasonIn, responses={201: shapes.HoldOut(many=True), **_REFUSED})
     def post(self, request: Request, session_id: UUID) -> Response:
-        session = queries.session_visible_to(person(request), session_id)
-        retention.hold(
-            session_id=session.pk,
-            why=parse(core.ReasonIn, request)["reason"],
-            by=person(request),
-            actor=actor(request),
-            now=db.now(),
-        )
-        return Response(_holds(request, session_id), status=201)
+        return Response(_after(request, session_id, retention.hold), status=201)
 
     @extend_schema(request=core.ReasonIn, responses={200: shapes.HoldOut(many=True), **_REFUSED})
     def delete(self, request: Request, session_id: UUID) -> Response:
-        session = queries.session_visible_to(person(request), session_id)
-        retention.lift(
-            session_id=session.pk,
-            why=parse(core.ReasonIn, request)["reason"],
-            by=person(request),
-            actor=actor(request),
-            now=db.now(),
-        )
-        return Response(_holds(request, session_id))
+        return Response(_after(request, session_id, retention.lift))
 
 
-def _holds(request: Request, session_id: UUID) -> list[dict[str, object]]:
+def _after(
+    request: Request, session_id: UUID, act: Callable[..., object]
+) -> list[dict[str, object]]:
+    """Set or lift a hold; return all there were."""
     session = queries.session_visible_to(person(request), session_id)
+    act(
+        session_id=session.pk,
+        why=parse(core.ReasonIn, request)["reason"],
+        by=person(request),
+        actor=actor(request),
+        now=db.now(),
+    )
     return [shapes.hold(each) for each in recorded.holds_for(person(request), session)]

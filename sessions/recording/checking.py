@@ -78,8 +78,7 @@ def check(recording: Recording, *, where: Store, now: dt.datetime) -> bool:
 def _unlike_the_log(recording: Recording) -> list[Problem]:
     """Return what tells that the books were changed after the session was sealed."""
     sealed = queries.sealing_of(recording.session)
-    said = sealed.content.get("body", {}).get("digest") if sealed else None
-    if sealed is None or said == recording.digest:
+    if sealed is None or sealed.digest == recording.digest:
         return []
     sentence = f"The sealed log (event {sealed.seq}) has another digest than the books."
     return [Problem(Kind.LOG, sentence)]

@@ -13,7 +13,6 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
 
 from jit.audit import queries as audit
-from jit.audit.models import AuditEvent
 from jit.identity import permissions
 from jit.identity.models import User
 from jit.identity.permissions import Permission
@@ -74,11 +73,20 @@ def to_verify() -> QuerySet[Recording]:
     return Recording.objects.filter(stored_at__isnull=False, deleted_at__isnull=True)
 
 
-def sealing_of(session: AccessSession) -> AuditEvent | None:
-    """Return the event that sealed this session, or None while it is not."""
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """The event that sealed a session, by its number, and the digest of its recording there."""
+
+    seq: int
+    digest: str | None
+
+
+def sealing_of(session: AccessSession) -> Sealing | None:
+    """Return what the log says of this session's recording, or None while it is not sealed."""
     events = audit.timeline_of_request(session.grant.request_id)
     mine = (each for each in events if each.subject_id == str(session.pk))
-    return next((each for each in mine if each.action == "session.sealed"), None)
+    found = next((each for each in mine if each.action == "session.sealed"), None)
+    return Sealing(found.seq, found.content.get("body", {}).get("digest")) if found else None
 
 
 def holds_for(user: User, session: AccessSession) -> list[LegalHold]:

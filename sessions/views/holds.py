@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -34,32 +35,25 @@ def panel(request: PageRequest, session: AccessSession) -> dict[str, Any]:
 @require_POST
 @page()
 def hold(request: PageRequest, session_id: UUID) -> HttpResponse:
-    session = queries.session_visible_to(request.user, session_id)
-    retention.hold(
-        session_id=session.pk,
-        why=request.POST.get("reason", ""),
-        by=request.user,
-        actor=actor_of(request),
-        now=db.now(),
-    )
-    return _drawn(request, session)
+    return _done(request, session_id, retention.hold)
 
 
 @require_POST
 @page()
 def lift(request: PageRequest, session_id: UUID) -> HttpResponse:
+    return _done(request, session_id, retention.lift)
+
+
+def _done(request: PageRequest, session_id: UUID, act: Callable[..., object]) -> HttpResponse:
+    """Set or lift a hold, and draw the panel anew."""
     session = queries.session_visible_to(request.user, session_id)
-    retention.lift(
+    act(
         session_id=session.pk,
         why=request.POST.get("reason", ""),
         by=request.user,
         actor=actor_of(request),
         now=db.now(),
     )
-    return _drawn(request, session)
-
-
-def _drawn(request: PageRequest, session: AccessSession) -> HttpResponse:
     if not is_part(request):
         return go(request, reverse("sessions:session", args=[session.pk]))
     context = {

@@ -22,7 +22,6 @@ from jit.web.htmx import PageRequest, page
 from jit.workflow import simulate
 
 SHOWN = 20
-DAYS = 90
 DIFFERING = 100
 
 
@@ -56,7 +55,7 @@ def bundle(request: PageRequest, digest: str) -> HttpResponse:
         "changes": []
         if in_force
         else inspecting.differences(active.bundle if active else None, row),
-        "days": DAYS,
+        "days": simulate.USUAL_DAYS,
         "own": own,
         "unrecorded": _unrecorded(row),
         "may_activate": permissions.has(request.user, Permission.POLICY_ACTIVATE) and not own,
@@ -69,11 +68,14 @@ def bundle(request: PageRequest, digest: str) -> HttpResponse:
 def simulation(request: PageRequest, digest: str) -> HttpResponse:
     """Draw whom the bundle would have given more or less, of the requests one may see."""
     found = simulate.simulate(
-        user=request.user, candidate=queries.bundle_by_digest(digest), days=DAYS, now=clock.now()
+        user=request.user,
+        candidate=queries.bundle_by_digest(digest),
+        days=simulate.USUAL_DAYS,
+        now=clock.now(),
     )
     context = {
         "found": found,
-        "days": DAYS,
+        "days": simulate.USUAL_DAYS,
         "shown": found.differing[:DIFFERING],
         "more": max(len(found.differing) - DIFFERING, 0),
     }
