@@ -22,6 +22,7 @@ import psycopg
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from bench.ssh_gateway import resident
 from tests.support import processes
 from tests.support.processes import Running
 
@@ -56,12 +57,6 @@ def certified(jit: Running, grant: str, folder: Path) -> dict[str, Any]:
         **{name: shown[theirs] for name, theirs in named.items()},
         **{name: str(path) for name, path in files.items()},
     }
-
-
-def resident(pid: int) -> float:
-    """Return a process's resident memory in kB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return float(next(row.split()[1] for row in status.splitlines() if row.startswith("VmRSS")))
 
 
 def backends(jit: Running, name: str) -> int:
