@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -39,7 +39,7 @@ class Inbox(Resource):
 
     @extend_schema(
         operation_id="inbox_list",
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", str)],
+        parameters=pagination.PARAMETERS,
         responses=shapes.page_of(shapes.RequestOut),
     )
     def get(self, request: Request) -> Response:

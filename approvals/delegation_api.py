@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -63,7 +63,7 @@ class Delegations(Resource):
 
     @extend_schema(
         operation_id="delegations_list",
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", str)],
+        parameters=pagination.PARAMETERS,
         responses=shapes.page_of(DelegationOut),
     )
     def get(self, request: Request) -> Response:

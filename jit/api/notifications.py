@@ -31,8 +31,7 @@ class Notifications(Resource):
         operation_id="notifications_list",
         parameters=[
             OpenApiParameter("unread", bool),
-            OpenApiParameter("cursor", str),
-            OpenApiParameter("limit", str),
+            *pagination.PARAMETERS,
         ],
         responses=shapes.InboxOut,
     )
@@ -102,7 +101,7 @@ class Deliveries(Resource):
 
     @extend_schema(
         operation_id="requests_deliveries_list",
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", str)],
+        parameters=pagination.PARAMETERS,
         responses={200: page_shape(shapes.DeliveryOut), 404: ProblemOut},
     )
     def get(self, request: Request, request_id: UUID) -> Response:

@@ -11,11 +11,14 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
+from drf_spectacular.utils import OpenApiParameter
 
 from jit.kernel.errors import InvalidInput
 
 DEFAULT_LIMIT = 50
 LONGEST_LIMIT = 200
+PARAMETERS = [OpenApiParameter("cursor", str), OpenApiParameter("limit", str)]
+"""What the document says of every list that is paged."""
 
 
 @dataclass(frozen=True, slots=True)

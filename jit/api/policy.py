@@ -54,7 +54,7 @@ class Candidates(Resource):
 
     @extend_schema(
         operation_id="policy_candidates_list",
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", str)],
+        parameters=pagination.PARAMETERS,
         responses=page_of(shapes.CandidateOut),
     )
     def get(self, request: Request) -> Response:

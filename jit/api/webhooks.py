@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -43,7 +43,7 @@ class Webhooks(Resource):
 
     @extend_schema(
         operation_id="webhooks_list",
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", str)],
+        parameters=pagination.PARAMETERS,
         responses=page_shape(shapes.WebhookOut),
     )
     def get(self, request: Request) -> Response:
@@ -131,7 +131,7 @@ class WebhookDeliveries(Resource):
 
     @extend_schema(
         operation_id="webhooks_deliveries_list",
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", str)],
+        parameters=pagination.PARAMETERS,
         responses={200: page_shape(shapes.DeliveryOut), 404: ProblemOut},
     )
     def get(self, request: Request, endpoint_id: UUID) -> Response:

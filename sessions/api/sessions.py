@@ -36,8 +36,7 @@ class Sessions(Resource):
             OpenApiParameter("q", str, description="Words that were typed or shown."),
             OpenApiParameter("break_glass", bool),
             OpenApiParameter("flagged", bool),
-            OpenApiParameter("cursor", str),
-            OpenApiParameter("limit", str),
+            *pagination.PARAMETERS,
         ],
         responses=core.page_of(shapes.SessionOut),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -30,7 +30,7 @@ class SshKeys(Resource):
 
     @extend_schema(
         operation_id="ssh_keys_list",
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", str)],
+        parameters=pagination.PARAMETERS,
         responses=core.page_of(shapes.SshKeyOut),
     )
     def get(self, request: Request) -> Response:
