@@ -106,6 +106,6 @@ async def _call(
             encoding=None,
         )
     except BaseException:
-        connection.close()
+        connection.abort()
         raise
     return cast("Line", line)
