@@ -184,6 +184,9 @@ def environment() -> dict[str, str]:
     env["VIRTUAL_ENV"] = VENV
     env["PATH"] = os.path.join(VENV, "bin") + os.pathsep + env.get("PATH", os.defpath)
     env.pop("PYTHONHOME", None)
+    # Dozens of processes start from the same code: without a cache each compiles all of it anew.
+    if env.pop("PYTHONDONTWRITEBYTECODE", ""):
+        env.setdefault("PYTHONPYCACHEPREFIX", os.path.join(VENV, "bytecode"))
     return env
 
 

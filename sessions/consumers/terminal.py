@@ -16,9 +16,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from jit.identity import sockets
 from jit.kernel.errors import DomainError
-from sessions.terminal import calling
+from sessions.terminal import calling, resuming
 from sessions.terminal.line import Line
-from sessions.terminal.resuming import HeldElsewhere, lines
 
 OVER = 4410
 """The close code that says: this terminal is no more; do not knock again."""
@@ -43,7 +42,7 @@ class Terminal(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no
         given = {name: values[-1] for name, values in asked.items()}
         try:
             await self._take_or_call(given)
-        except HeldElsewhere:
+        except resuming.HeldElsewhere:
             await self._tell({"elsewhere": True})
             await self.close(ELSEWHERE)
             return
@@ -58,13 +57,13 @@ class Terminal(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no
         if given.get("ticket"):
             self.ticket = given["ticket"]
             received = int(given["have"]) if given.get("have", "").isdecimal() else None
-            self.line = await lines.take_up(self.ticket, owner=owner, received=received)
+            self.line = await resuming.lines.take_up(self.ticket, owner=owner, received=received)
             if self.line.attended is not None:
                 await self.line.attended.step_aside()
             await self._tell({"from": self.line.outbox.sent})
             self.line.acknowledge(received or 0)
         else:
-            lines.make_room(owner[0])
+            resuming.lines.make_room(owner[0])
             self.line = await calling.call(
                 grant_id=self.scope["url_route"]["kwargs"]["grant_id"],
                 user=self.scope["user"],
@@ -74,7 +73,7 @@ class Terminal(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no
                 source_address=str((self.scope.get("client") or [""])[0]),
                 client=_user_agent(self.scope),
             )
-            self.ticket = await lines.keep(self.line)
+            self.ticket = await resuming.lines.keep(self.line)
             await self._tell({"ticket": self.ticket, "from": 0})
         self.line.attended = self
         size = _size([given.get("columns"), given.get("rows")])
@@ -110,9 +109,9 @@ class Terminal(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no
             return
         self.line.attended = None
         if code == sockets.NOT_SIGNED_IN or self.line.over:
-            lines.forget(self.ticket)
+            resuming.lines.forget(self.ticket)
         else:
-            lines.leave(self.ticket)
+            resuming.lines.leave(self.ticket)
 
     async def step_aside(self) -> None:
         """Another page of the same person took the line up."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from sessions.gateways.house import House
 from sessions.gateways.postgresql import certificates, offer, service
 from sessions.recording.recorder import Recorder
 from tests.contracts.postgresql import SERVICE, SERVICE_PASSWORD, prepared
-from tests.support import servers
+from tests.support import looping, servers
 
 TARGET, WRITER = "orders-db", "orders-db-writer"
 
@@ -34,14 +33,9 @@ class RunningGateway:
         self.folder, self.spool = folder, folder / "spool"
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self.listening.getsockname()[1]}"
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True)
-        self._thread.start()
+        self._loop = looping.Loop("gateway")
+        self.do = self._loop.do
         self.do(self._open())
-
-    def do(self, work: Any) -> Any:
-        """Run a coroutine on the gateway's loop and return its answer."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     async def _open(self) -> None:
         self.authority, certificate, key = certificates.ensure(
@@ -63,9 +57,7 @@ class RunningGateway:
 
     def close(self) -> None:
         self.do(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+        self._loop.stop()
         self.listening.close()
 
     async def _close(self) -> None:

@@ -7,6 +7,7 @@ file to whoever is free. The groups that take longest are dealt out first.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ TOGETHER = {
 FIRST = ("chaos", "browser", "journeys", "slack", "gateways", "targets")
 
 
+@cache
 def group_of(path: Path) -> str:
     """Return the group of the tests in this file."""
     place = path.relative_to(TESTS)

@@ -5,11 +5,9 @@ Its people come in with the real `ssh`; what they hold are ACTIVE grants on the 
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import json
 import subprocess
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +33,7 @@ from sessions.recording.asciicast import Event
 from sessions.recording.recorder import Recorder
 from sessions.states import Door
 from tests.sessions.recording import support as recorded
-from tests.support import folders, people
+from tests.support import folders, looping, people
 from tests.support.processes import until
 from tests.support.sshd import Sshd
 
@@ -52,14 +50,9 @@ class RunningGateway:
         self.key.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
         self.key.chmod(0o600)
         self.spool = folder / "spool"
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True)
-        self._thread.start()
+        self._loop = looping.Loop("gateway")
+        self.do = self._loop.do
         self.do(self._open())
-
-    def do[Answer](self, work: Any) -> Any:
-        """Run a coroutine on the gateway's loop and return its answer."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     async def _open(self) -> None:
         self.recorder = Recorder(self.spool)
@@ -71,9 +64,7 @@ class RunningGateway:
 
     def close(self) -> None:
         self.do(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+        self._loop.stop()
 
     async def _close(self) -> None:
         self.listener.close()

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from sessions.consumers import terminal
 from sessions.terminal import resuming
 from tests.sessions.gateways.conftest import gateway, host, operator
 from tests.support import websockets
@@ -15,11 +14,10 @@ from tests.support.ssh_gateway import RunningGateway
 
 
 @pytest.fixture(autouse=True)
-def _own_layer() -> Iterator[None]:
+def _own_layer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(resuming, "lines", resuming.Lines())
     with websockets.own_layer():
         yield
-    resuming.lines = resuming.Lines()
-    terminal.lines = resuming.lines
 
 
 @pytest.fixture

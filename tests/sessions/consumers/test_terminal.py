@@ -242,12 +242,12 @@ class TestResuming:
             first = await opened(page)
             await first.drop()
             ticket = first.told[0]["ticket"]
-            elsewhere = resuming.Lines()
-            monkeypatch.setattr(consumer, "lines", elsewhere)
-            monkeypatch.setattr(resuming, "PROCESS", "another")
-            second = page(ticket=ticket, have=len(first.shown))
-            await second.connect()
-            await second.until(lambda: second.closed)
+            with monkeypatch.context() as another:
+                another.setattr(resuming, "lines", resuming.Lines())
+                another.setattr(resuming, "PROCESS", "another")
+                second = page(ticket=ticket, have=len(first.shown))
+                await second.connect()
+                await second.until(lambda: second.closed)
             assert second.closed == consumer.ELSEWHERE
             resuming.lines.forget(ticket)
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import secrets
 import socket
-import threading
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -23,7 +22,7 @@ from sessions.gateways.postgresql.parts import Admitted, Knock, Live, NotLetIn, 
 from sessions.gateways.postgresql.scram import Verifier
 from sessions.gateways.postgresql.server import Gateway, Limits
 from tests.contracts.ground import until
-from tests.support import servers
+from tests.support import looping, servers
 
 
 class MemoryTape:
@@ -149,7 +148,7 @@ class Ground:
     role: str
     folder: Path
     house: FakeHouse
-    loop: asyncio.AbstractEventLoop
+    loop: looping.Loop
     gateway: Gateway
     port: int
     authority: Path
@@ -195,7 +194,7 @@ class Ground:
 
     def run[Answer](self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
         """Run something on the gateway's own event loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+        return self.loop.do(coroutine)
 
     def closed(self, visit: Visit | None = None) -> str:
         """Return why the session closed, once it has."""
@@ -246,7 +245,6 @@ def running(version: str, folder: Path, **options: Any) -> Iterator[Ground]:
         certificate=certificate, key=key, client_authority=options.pop("client_authority", None)
     )
     listening = socket.create_server(("127.0.0.1", 0))
-    loop = asyncio.new_event_loop()
     limits = options.pop("limits", Limits(log_in_within=5))
     gateway = Gateway(
         house=house,
@@ -256,27 +254,17 @@ def running(version: str, folder: Path, **options: Any) -> Iterator[Ground]:
         limits=limits,
         **options,
     )
-    stop = asyncio.Event()
-
-    async def serve() -> None:
-        serving = asyncio.create_task(gateway.serve(listening))
-        await stop.wait()
-        serving.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
+    loop = looping.Loop("gateway")
+    serving = loop.begin(gateway.serve(listening))
     port = listening.getsockname()[1]
     try:
         yield Ground(
             target, role, folder, house, loop, gateway, port, authority, listening=listening
         )
     finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(15)
+        serving.cancel()
+        loop.stop()
         listening.close()
-        loop.close()
         with psycopg.connect(target.dsn(), autocommit=True) as root:
             root.execute(
                 "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE usename = %s",

@@ -179,7 +179,7 @@ class TestRecording:
         with ground.connect() as connection:
             visit = live(ground)
             assert visit.on_failure
-            ground.loop.call_soon_threadsafe(visit.on_failure, "the disk is full")
+            ground.loop.call(visit.on_failure, "the disk is full")
             assert ground.closed() == "terminated"
             with pytest.raises(psycopg.errors.AdminShutdown):
                 connection.execute("SELECT 1")
