@@ -112,7 +112,7 @@ TEMPLATES = [
 APPROVALS_BACKEND = "approvals.backend.Approvals"
 SESSIONS_BACKEND = "sessions.backend.Sessions"
 REQUEST_CHANGED_TASKS: list[str] = []
-"""Tasks of the wings, by name, that hear of every change of a request (with its id)."""
+"""Tasks of the wings, by name, that hear of every change of requests (with their ids)."""
 STATE_MACHINES = ["approvals.states.CHAIN", "approvals.states.STEP", "sessions.states.SESSION"]
 """The wings' tables of moves, for the documentation and the checks."""
 METRICS = ["sessions.metrics.families"]

@@ -28,9 +28,10 @@ log = logging.getLogger(__name__)
 
 
 @shared_task(name="approvals.slack.redraw")
-def redraw(request_id: str) -> None:
-    """Write the copies this request should have and draw those that wait."""
-    _replan(UUID(request_id), force=True)
+def redraw(*request_ids: str) -> None:
+    """Write the copies these requests should have and draw those that wait."""
+    for request_id in request_ids:
+        _replan(UUID(request_id), force=True)
 
 
 @shared_task(name="approvals.slack.redraw_for")

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterable
 from functools import partial
+from itertools import batched
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +32,8 @@ MOST_WAITING = 10_000
 """Hints that wait to leave; more than that and pages are late anyway."""
 _AT_EXIT = 2.0
 """Seconds that a process about to end gives its last hints."""
+_AT_ONCE = 50
+"""Changed requests that one task hears of."""
 
 
 type Hint = tuple[tuple[str, ...], dict[str, str]]
@@ -129,8 +132,8 @@ def about_requests(changed: Iterable[tuple[UUID, Iterable[UUID]]]) -> None:
     hints = [_about(request_id, people) for request_id, people in changed]
     transaction.on_commit(partial(_sender.send, hints))
     for name in settings.REQUEST_CHANGED_TASKS:
-        for _, hint in hints:
-            tasks.enqueue_on_commit(name, hint["id"])
+        for some in batched(hints, _AT_ONCE):
+            tasks.enqueue_on_commit(name, *(hint["id"] for _, hint in some))
 
 
 def _about(request_id: UUID, people: Iterable[UUID]) -> Hint:

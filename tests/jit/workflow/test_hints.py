@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 
+from jit.celery import app
 from jit.workflow import hints
 
 HINT = {"type": "hint", "about": "request", "id": "7"}
@@ -54,3 +56,21 @@ class TestSend:
         sender.send([(("operators",), HINT)])
         sender.finish(5)
         assert "could not hint" in caplog.text
+
+
+class TestAboutRequests:
+    def test_a_thousand_changes_are_a_few_tasks_not_a_thousand(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        settings: Any,
+        db: None,
+        django_capture_on_commit_callbacks: Any,
+    ) -> None:
+        sent: list[tuple[Any, ...]] = []
+        monkeypatch.setattr(app, "send_task", lambda _name, args, **_more: sent.append(args))
+        settings.REQUEST_CHANGED_TASKS = ["wing.redraw"]
+        ids = [uuid.uuid4() for _ in range(1000)]
+        with django_capture_on_commit_callbacks(execute=True):
+            hints.about_requests((one, []) for one in ids)
+        assert len(sent) == 20
+        assert [one for args in sent for one in args] == [str(one) for one in ids]
