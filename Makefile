@@ -7,7 +7,7 @@ VENV_PYTHON = .venv/bin/python
 UV_COMPILE = .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help run code slack-demo reset setup test test-actions check format bench chaos requirements schema assets-lock
+.PHONY: help run code manage slack-demo reset setup test test-actions check format bench chaos requirements schema assets-lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ run: ## Set up, then start the embedded installation (JIT_PORT=8000, JIT_DATA=./
 
 code: ## Print a demo person's one-time code: make code PERSON=rita
 	@$(VENV_PYTHON) -m jit.ops.embedded.welcome $(PERSON)
+
+manage: ## Run a management command of what `make run` started: make manage DO="secret_list"
+	@DO='$(DO)' $(VENV_PYTHON) -m jit.ops.embedded.manage
 
 slack-demo: ## With JIT_DEMO_SLACK=1 make run: make slack-demo PERSON=ada [PRESS=approve]
 	@$(VENV_PYTHON) -m jit.ops.embedded.slack_people "$(PERSON)" "$(PRESS)"

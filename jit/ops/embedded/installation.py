@@ -25,13 +25,15 @@ from jit.ops.embedded.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = ROOT / "jit" / "ops" / "sql" / "roles.sql"
+ENVIRONMENT = "environment.json"
+"""Where the environment of the programs that run now is noted, for `make manage`."""
 _LOG_LIMIT = 5_000_000
 OWN_FOLDERS = ("keys", "logs", "postgres", "demo-target", "demo-host", "spool", "recordings")
 OWN_FILES = (
     "demo.json", "demo-catalogue.yaml", "installation", "lock", "processes.json",
     "demo-slack.json", "demo-slack-seed.json", "migrated", "database-made",
     "postgres.port", "demo-target.port", "demo-host.port",
-    "ssh-gateway.port", "postgresql-gateway.port",
+    "ssh-gateway.port", "postgresql-gateway.port", ENVIRONMENT,
 )  # fmt: skip
 
 
@@ -107,7 +109,17 @@ class Installation:
 
     def environment(self, process: str) -> dict[str, str]:
         """Return the environment of one of the application's processes."""
-        ours = {
+        return mixed(self._own_environment(process))
+
+    def note_environment(self) -> None:
+        """Write it down for whoever runs management commands beside us."""
+        path = self.place.data / ENVIRONMENT
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(self._own_environment("operator"), file, indent=2)
+
+    def _own_environment(self, process: str) -> dict[str, str]:
+        return {
             "PYTHONUNBUFFERED": "1",
             "DJANGO_SETTINGS_MODULE": "jit.settings",
             "JIT_EMBEDDED": "1",
@@ -128,15 +140,6 @@ class Installation:
             **self.host.environment,
             **self.more,
         }
-        # A secret may come as X or X_FILE, but not as both: one in the shell stands aside.
-        decided = {name.removesuffix("_FILE") for name in ours}
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name.removesuffix("_FILE") not in decided
-            and not name.startswith(("DATABASE_", "REDIS_", "PG", "DJANGO_"))
-        }
-        return inherited | ours
 
     def has_migrated(self) -> bool:
         """Return whether the tables are as the code's migrations make them.
@@ -230,6 +233,19 @@ class Installation:
         if not ours.exists():
             ours.write_text(secrets.token_hex(16), encoding="ascii")
         theirs.write_text(ours.read_text(encoding="ascii"), encoding="ascii")
+
+
+def mixed(ours: Mapping[str, str]) -> dict[str, str]:
+    """Return our variables among those that are inherited and leave ours alone."""
+    # A secret may come as X or X_FILE, but not as both: one in the shell stands aside.
+    decided = {name.removesuffix("_FILE") for name in ours}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name.removesuffix("_FILE") not in decided
+        and not name.startswith(("DATABASE_", "REDIS_", "PG", "DJANGO_"))
+    }
+    return inherited | dict(ours)
 
 
 def take_lock(place: Place) -> int:

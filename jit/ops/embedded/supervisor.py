@@ -80,6 +80,7 @@ class Supervisor:
             say("making the tables")
             self._begin(here.migration()).wait_to_end(meanwhile=self.check)
             here.note_migrated()
+        here.note_environment()
         web, *others = programs = _programs(here)
         self.programs += programs
         web.start()  # First and almost alone: somebody waits for a page, nobody for a sweep.

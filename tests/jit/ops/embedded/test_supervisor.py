@@ -338,6 +338,7 @@ class TestMakeRun:
                     assert ("making the tables" in said) is first
                     assert _get(place.port, "/livez") == 200
                     assert _get(place.port, "/sign-in/") == 200
+                    assert "store is empty" in _manage(place, "secret_list")
                     noted = json.loads((place.data / "processes.json").read_text())
                 finally:
                     code = running.stop()
@@ -346,6 +347,16 @@ class TestMakeRun:
                 assert {identity(pid) for pid, _ in noted.values()} == {None}
         finally:
             _delete(place)
+
+
+def _manage(place: Place, command: str) -> str:
+    """Do as `make manage` does."""
+    env = {**os.environ, "JIT_DATA": str(place.data), "DO": command}
+    program = [sys.executable, "-m", "jit.ops.embedded.manage"]
+    done = subprocess.run(
+        program, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    return done.stdout
 
 
 def _delete(place: Place) -> None:
