@@ -36,7 +36,8 @@ def page[**P](
 ) -> Callable[[Callable[Concatenate[Any, P], HttpResponseBase]], View[P]]:
     """Return a decorator for a view that only signed-in people see, and of them, where
     `permission` is given, only its holders. Times are drawn in the person's zone; a DomainError
-    becomes a page, or beside a form the refusal, with its own status.
+    becomes a page, or beside a form the refusal, with its own status; a redirect moves the page
+    that asked, where htmx would follow it by itself and draw a whole page inside a part.
     """
 
     def decorate(view: Callable[Concatenate[Any, P], HttpResponseBase]) -> View[P]:
@@ -51,6 +52,8 @@ def page[**P](
                     response = view(request, *args, **kwargs)
                 except DomainError as refusal:
                     response = refused(request, refusal)
+            if isinstance(response, HttpResponseRedirect):
+                response = go(request, response.url)
             response.headers.setdefault("Cache-Control", "no-store")
             return response
 

@@ -18,7 +18,7 @@ from jit.kernel.errors import DomainError, InvalidInput
 from jit.policy import files, inspecting, operations, queries
 from jit.policy.compiler import PolicyNotCompiled
 from jit.policy.models import PolicyBundle
-from jit.web.htmx import PageRequest, page
+from jit.web.htmx import PageRequest, is_part, page
 from jit.workflow import simulate
 
 SHOWN = 20
@@ -67,6 +67,8 @@ def bundle(request: PageRequest, digest: str) -> HttpResponse:
 @page(Permission.POLICY_READ)
 def simulation(request: PageRequest, digest: str) -> HttpResponse:
     """Draw whom the bundle would have given more or less, of the requests one may see."""
+    if not is_part(request):
+        return redirect("policy-bundle", digest=digest)
     found = simulate.simulate(
         user=request.user,
         candidate=queries.bundle_by_digest(digest),

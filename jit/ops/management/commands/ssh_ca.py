@@ -53,13 +53,13 @@ class Command(BaseCommand):
         text = keys.new_private_key()
         if where.startswith("db:"):
             _sealed(where.removeprefix("db:"), text)
-            kept, rest = where, "it is sealed under JIT_SEALING_KEY: keep a copy of that offline"
+            kept, rest = where, "it is sealed under JIT_SEALING_KEY, of which keep a copy offline"
         else:
             _written(Path(where), text)
             kept, rest = f"file:{where}", f"back {where} up offline"
         self._show(options)
         self.stdout.write(
-            f"Whoever has this key can log in everywhere that trusts it: {rest}. Refer to it as "
+            f"Whoever has this key can log in everywhere that trusts it; {rest}. Refer to it as "
             f"{kept} in the catalogue."
         )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
 from django.db import connection
 from django.test import Client
 
@@ -98,6 +100,22 @@ class TestPolicy:
         assert b"# changed" in page.content
         answer = at("opal").post(f"/policy/{row.digest}/activate/", headers=PART)
         assert answer.status_code == 403
+        alone = at("opal").get(f"/policy/{row.digest}/simulation/")
+        assert alone.headers["Location"] == f"/policy/{row.digest}/"
+
+    def test_proposing_leads_to_the_bundle_where_htmx_would_follow_by_itself_and_show_nothing(
+        self, world: World, at: Callable[[str], Client], settings: LazySettings, tmp_path: Path
+    ) -> None:
+        for name, text in at("udo").get("/policy/").context["active"].bundle.files.items():
+            (tmp_path / name).write_text(f"# reviewed\n{text}")
+        settings.POLICY_DIR = tmp_path
+        opal = at("opal")
+        answer = opal.post("/policy/propose/", {"comment": "Reviewed."}, headers=PART)
+        assert answer.status_code == 204
+        page = opal.get(answer.headers["HX-Redirect"])
+        assert b"is proposed; a second person may activate it" in page.content
+        plain = opal.post("/policy/propose/", {"comment": "Reviewed."})
+        assert plain.headers["Location"] == answer.headers["HX-Redirect"]
 
 
 class TestAudit:
