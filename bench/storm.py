@@ -1,8 +1,9 @@
 """A thousand grants that end at one instant on one target, beside as many plain DROP ROLE by psql.
 
 Run it as `python -m bench.storm`. It starts a whole installation in processes of its own, whose
-disks are flushed as in production. The roles for psql are written as the connector writes its own:
-a password, a deadline, a comment, a setting and a membership. Both take turns, so that a
+disks are flushed as in production, with a worker process for each of two cores: the threads of one
+share a core for all of their Python. The roles for psql are written as the connector writes its
+own: a password, a deadline, a comment, a setting and a membership. Both take turns, so that a
 neighbour's load falls on both.
 """
 
@@ -18,7 +19,7 @@ from psycopg import sql
 from jit.ops.embedded.postgres import wheel_binaries
 from tests.support import processes
 
-GRANTS, ROUNDS, LIMIT = 1000, 3, 0.8
+GRANTS, ROUNDS, LIMIT = 1000, 5, 0.8
 AHEAD = 12
 """Seconds between the last role's making and the common end, for the making to have calmed down."""
 
@@ -143,6 +144,7 @@ def _left(jit: processes.Running, mark: str) -> int:
 def main() -> int:
     ratios = []
     with processes.installation(lasting="yes") as jit:
+        jit.add("worker-2", like="worker")
         plain(jit, "warm")
         print(f"{GRANTS} grants ending at once     roles gone   all ENDED   psql alone   ratio")
         for number in range(ROUNDS):
