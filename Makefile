@@ -19,7 +19,7 @@ code: ## Print a demo person's one-time code: make code PERSON=rita
 	@$(VENV_PYTHON) -m jit.ops.embedded.welcome $(PERSON)
 
 manage: ## Run a management command of what `make run` started: make manage DO="secret_list"
-	@DO='$(DO)' $(VENV_PYTHON) -m jit.ops.embedded.manage
+	@$(VENV_PYTHON) -m jit.ops.embedded.manage
 
 slack-demo: ## With JIT_DEMO_SLACK=1 make run: make slack-demo PERSON=ada [PRESS=approve]
 	@$(VENV_PYTHON) -m jit.ops.embedded.slack_people "$(PERSON)" "$(PRESS)"

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:  # noqa: RET503 -- execve never retur
     os.execve(  # noqa: S606 -- this very Python, without a shell
         sys.executable,
         [sys.executable, str(ROOT / "manage.py"), *arguments],
-        mixed(ours | {"JIT_PROCESS": "operator"}),
+        mixed(ours),
     )
 
 
