@@ -17,7 +17,7 @@ from django.utils.crypto import constant_time_compare
 
 from jit.audit import operations as audit
 from jit.audit.events import Erasable, Subject
-from jit.identity import browser, operations, queries
+from jit.identity import browser, live, operations, queries
 from jit.identity.authentication import actor_for, actor_of, address_of
 from jit.identity.models import TotpDevice, User
 from jit.identity.operations.second_factors import Enrolment
@@ -126,16 +126,17 @@ def finish_enrolment(*, request: HttpRequest, code: str, now: dt.datetime) -> li
 
 
 def sign_out(*, request: HttpRequest, now: dt.datetime) -> None:
-    """End this browser session and throw away what it held."""
-    if isinstance(request.user, User):
-        with transaction.atomic():
-            audit.record(
-                action="user.signed-out",
-                actor=actor_of(request),
-                now=now,
-                subject=_subject(request.user),
-            )
-    auth.logout(request)
+    """End this browser session and throw away what it held; its open pages leave at once."""
+    user = request.user
+    if not isinstance(user, User):
+        auth.logout(request)
+        return
+    with transaction.atomic():
+        audit.record(
+            action="user.signed-out", actor=actor_of(request), now=now, subject=_subject(user)
+        )
+        auth.logout(request)
+        live.ask_again_on_commit(user)
 
 
 def _require_pending(request: HttpRequest, *, now: dt.datetime) -> User:

@@ -8,10 +8,10 @@ import pytest
 from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils.module_loading import import_string
 
-from jit.identity import operations, sockets
+from jit.identity import operations, sign_in, sockets
 from tests.support import people
 from tests.support.websockets import Socket
 
@@ -36,6 +36,12 @@ class Echo:
 
 def cookie_of(client):
     return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def request_of(client, user):
+    request = RequestFactory().post("/")
+    request.session, request.user = client.session, user
+    return request
 
 
 def caller(inner, key):
@@ -104,22 +110,27 @@ class TestAuthenticated:
 
 
 class TestWatch:
-    def test_cuts_an_open_socket_as_soon_as_its_person_is_disabled(
-        self, rita, now, asked, django_capture_on_commit_callbacks
+    @pytest.mark.parametrize("does", ["disabled", "signed out in another tab"])
+    def test_cuts_an_open_socket_as_soon_as_its_person_is(
+        self, rita, now, asked, django_capture_on_commit_callbacks, does
     ):
-        key = cookie_of(people.signed_in(Client(), rita))
+        client = people.signed_in(Client(), rita)
+        key = cookie_of(client)
         inner = Echo()
 
-        def disable():
+        def act():
             with django_capture_on_commit_callbacks(execute=True):
-                operations.disable_user(user=rita, actor=people.INSTALLER, now=now)
+                if does == "disabled":
+                    operations.disable_user(user=rita, actor=people.INSTALLER, now=now)
+                else:
+                    sign_in.sign_out(request=request_of(client, rita), now=now)
 
         async def talk():
             line = caller(inner, key)
             await line.connect()
             for _ in range(2):  # at the door, and once the hints are heard
                 assert await asyncio.wait_for(asked.get(), 10) is not None
-            await database_sync_to_async(disable)()
+            await database_sync_to_async(act)()
             closing = await line.receive_output(timeout=10)
             await line.wait(10)
             return closing
