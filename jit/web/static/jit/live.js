@@ -4,6 +4,7 @@
 const light = document.querySelector("[data-live-light] span");
 let socket, wait = 500, fallback, asked = new Set(), unheard = [];
 const pending = new Set();
+let pressed;
 
 const living = () => [...document.querySelectorAll("[data-watch]")];
 const names = () => [...new Set(living().flatMap((element) => element.dataset.watch.split(" ")))];
@@ -15,14 +16,19 @@ function busy(element) {
     && document.activeElement.matches("input:not([type=radio]), textarea, select"));
 }
 
+// A button that is replaced between press and release is never clicked.
+const held = (element) => Boolean(pressed) && element.contains(pressed);
+
 // What opening its <details> loads anyway needs nothing while that is closed.
 const folded = (element) => element.closest("details:not([open])")
   && element.getAttribute("hx-trigger")?.includes("toggle");
 
+function later(element) { setTimeout(() => element.isConnected && refresh(element), 200); }
+
 function refresh(element) {
   if (folded(element)) return;
   // An answer on its way into it is newer than we are; look again once it is there.
-  if (element.querySelector(".htmx-request")) { setTimeout(() => element.isConnected && refresh(element), 200); return; }
+  if (held(element) || element.querySelector(".htmx-request")) { later(element); return; }
   if (busy(element)) { element.setAttribute("data-stale", ""); return; }
   element.removeAttribute("data-stale");
   window.htmx.trigger(element, "hint");
@@ -99,13 +105,21 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   const reading = event.target.closest("[data-watch].htmx-request");
   if (reading) { window.htmx.trigger(reading, "htmx:abort"); readAgain([reading]); }
 });
-// Somebody may have begun to type after the reading began.
+// Somebody may have begun to type, or to press, after the reading began.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { elt, triggeringEvent } = event.detail.requestConfig ?? {};
-  if (triggeringEvent?.type !== "hint" || triggeringEvent.detail?.wanted || !busy(elt)) return;
+  if (triggeringEvent?.type !== "hint" || triggeringEvent.detail?.wanted) return;
+  if (held(elt)) { event.detail.shouldSwap = false; later(elt); return; }
+  if (!busy(elt)) return;
   event.detail.shouldSwap = false;
   elt.setAttribute("data-stale", "");
 });
+document.addEventListener("pointerdown", (event) => { pressed = event.target; });
+// The click comes after the release, and may start a request: only then may it be replaced.
+for (const end of ["pointerup", "pointercancel", "dragend"]) {
+  document.addEventListener(end, () => setTimeout(() => { pressed = undefined; }));
+}
+window.addEventListener("blur", () => { pressed = undefined; });
 document.addEventListener("click", (event) => {
   const living = event.target.closest("[data-show-fresh]")?.closest("[data-watch]");
   if (living) { living.removeAttribute("data-stale"); window.htmx.trigger(living, "hint", { wanted: true }); }
