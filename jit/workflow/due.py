@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from jit.elevation.models import Grant
 from jit.elevation.states import GrantState
@@ -34,22 +35,24 @@ def at(now: dt.datetime) -> Q:
     ) & (Q(lease_until__isnull=True) | Q(lease_until__lte=now))
 
 
-def ending_soon(now: dt.datetime, within: dt.timedelta) -> list[dt.datetime]:
+def ending_soon(now: dt.datetime, within: dt.timedelta) -> list[tuple[dt.datetime, int]]:
     """Return the moments at which active grants end soon, the last one of each tenth of a second
-    (and a moment more): each gets one prompt task, however many grants end at it.
+    (and a moment more), each with how many grants end in that tenth.
     """
-    ends = Grant.objects.filter(
-        state=GrantState.ACTIVE, ends_at__gt=now, ends_at__lte=now + within
-    ).values_list("ends_at", flat=True)
-    early = Grant.objects.filter(
-        state=GrantState.ACTIVE, revoke_at__gt=now, revoke_at__lte=now + within
-    ).values_list("revoke_at", flat=True)
     last: dict[int, dt.datetime] = {}
-    for end in [
-        *ends.order_by("ends_at").distinct()[:5000],
-        *early.order_by("revoke_at").distinct()[:5000],
-    ]:
-        if end is not None:
+    count: Counter[int] = Counter()
+    for field in ("ends_at", "revoke_at"):
+        ends = (
+            Grant.objects.filter(
+                state=GrantState.ACTIVE,
+                **{f"{field}__gt": now, f"{field}__lte": now + within},
+            )
+            .values_list(field)
+            .annotate(Count("pk"))
+            .order_by(field)[:5000]
+        )
+        for end, grants in ends:
             tenth = int(end.timestamp() * 10)
             last[tenth] = max(end, last.get(tenth, end))
-    return sorted(end + PROMPTLY for end in last.values())
+            count[tenth] += grants
+    return [(last[tenth] + PROMPTLY, count[tenth]) for tenth in sorted(last)]

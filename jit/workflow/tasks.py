@@ -33,6 +33,10 @@ from jit.workflow import (
 )
 
 LOOK_AHEAD = dt.timedelta(seconds=2)
+HANDS = 4
+"""Prompt tasks at most for grants that end together, one for each batch of them: sent one after
+the other, they go to workers in turn, so that no single process (one core) has all of it to do.
+"""
 
 
 @shared_task(name="jit.workflow.sweep")
@@ -40,8 +44,9 @@ def sweep() -> None:
     """Do everything that is due, each second; whatever a lost message left is found here."""
     revocation.revoke_due()
     now = db.now()
-    for at in due.ending_soon(now, LOOK_AHEAD):
-        end_due.apply_async(eta=at, expires=at + dt.timedelta(seconds=30))
+    for at, grants in due.ending_soon(now, LOOK_AHEAD):
+        for _ in range(min(-(-grants // revocation.BATCH), HANDS)):
+            end_due.apply_async(eta=at, expires=at + dt.timedelta(seconds=30))
     for grant_id in activation.due(now):
         activate.apply_async(args=(str(grant_id),), expires=20)
     lapse.lapse_due()

@@ -14,7 +14,7 @@ from jit.elevation.models import Grant, GrantAttempt
 from jit.identity import operations as identity
 from jit.kernel import clock
 from jit.kernel.errors import InvalidInput, NotAllowed
-from jit.workflow import credential, due, leave, revoke
+from jit.workflow import credential, due, leave, revoke, tasks
 from tests.support import people
 from tests.support.world import ADMIN, READER, WRITER, World
 
@@ -259,7 +259,8 @@ class TestEndingSoon:
         now = clock.now()
         for grant in (world.grant(), world.grant(role=READER)):
             Grant.objects.filter(pk=grant.pk).update(ends_at=now + dt.timedelta(seconds=1))
-        (at,) = due.ending_soon(now, dt.timedelta(seconds=2))
+        ((at, grants),) = due.ending_soon(now, dt.timedelta(seconds=2))
+        assert grants == 2
         assert dt.timedelta(0) <= at - now - dt.timedelta(seconds=1) < dt.timedelta(seconds=0.02)
 
     def test_names_the_last_end_of_each_tenth_of_a_second(self, world: World) -> None:
@@ -268,7 +269,30 @@ class TestEndingSoon:
         for end, role in zip(ends, (WRITER, READER, ADMIN), strict=True):
             Grant.objects.filter(pk=world.grant(role=role).pk).update(ends_at=end)
         soon = due.ending_soon(second, dt.timedelta(seconds=1))
-        assert soon == [end + due.PROMPTLY for end in ends[1:]]
+        assert soon == [(ends[1] + due.PROMPTLY, 2), (ends[2] + due.PROMPTLY, 1)]
+
+    def test_counts_the_early_ends_too(self, world: World) -> None:
+        second = clock.now().replace(microsecond=0) + dt.timedelta(seconds=1)
+        for grant, changes in (
+            (world.grant(), {"ends_at": second}),
+            (world.grant(role=READER), {"revoke_at": second}),
+        ):
+            Grant.objects.filter(pk=grant.pk).update(**changes)
+        soon = due.ending_soon(clock.now(), dt.timedelta(seconds=2))
+        assert soon == [(second + due.PROMPTLY, 2)]
+
+
+class TestSweep:
+    @pytest.mark.parametrize(("grants", "hands"), [(1, 1), (250, 1), (251, 2), (5000, 4)])
+    def test_calls_a_hand_for_each_batch_that_ends_together(
+        self, db: None, monkeypatch: pytest.MonkeyPatch, grants: int, hands: int
+    ) -> None:
+        called: list[dict[str, Any]] = []
+        soon = [(clock.now() + dt.timedelta(seconds=1), grants)]
+        monkeypatch.setattr(due, "ending_soon", lambda _now, _within: soon)
+        monkeypatch.setattr(tasks.end_due, "apply_async", lambda **how: called.append(how))
+        tasks.sweep()
+        assert [how["eta"] for how in called] == [soon[0][0]] * hands
 
 
 class TestSweepOfLeavers:
