@@ -242,6 +242,7 @@ _EVERY = {
     "jit.workflow.poll_tickets": 30,
     "jit.workflow.reconcile": 60,
     "jit.catalog.check_health": 30,
+    "jit.audit.tidy_words": 10,
     "jit.audit.ensure_partitions": 3600,
     "jit.policy.watch_drift": 60,
     "jit.ops.clear_sessions": 86400,

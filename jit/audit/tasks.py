@@ -1,4 +1,4 @@
-"""The log's two clocks: seal each second, and have next month's partition ready."""
+"""The log's clocks: seal each second, file new words, have next month's partition ready."""
 
 from __future__ import annotations
 
@@ -19,6 +19,17 @@ MONTHS_AHEAD = 2
 def seal() -> int:
     """Seal what is ready; return how many events that were."""
     return sealing.seal(now=clock.now())
+
+
+@shared_task(name="jit.audit.tidy_words")
+def tidy_words() -> int:
+    """File the words of new events, which the next writer would have to do; return how many pages
+    they filled.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT audit_tidy_words()")
+        pages: int = cursor.fetchone()[0]
+    return pages
 
 
 @shared_task(name="jit.audit.ensure_partitions")

@@ -227,17 +227,21 @@ class TestSeal:
 
 class TestTasks:
     def test_are_known_by_the_names_of_the_schedule(self, settings):
-        assert (tasks.seal.name, tasks.ensure_partitions.name) == (
-            "jit.audit.seal",
-            "jit.audit.ensure_partitions",
-        )
-        assert {tasks.seal.name, tasks.ensure_partitions.name} <= set(settings.CELERY_BEAT_SCHEDULE)
+        names = {tasks.seal.name, tasks.tidy_words.name, tasks.ensure_partitions.name}
+        assert names == {"jit.audit.seal", "jit.audit.tidy_words", "jit.audit.ensure_partitions"}
+        assert names <= set(settings.CELERY_BEAT_SCHEDULE)
 
     def test_seal(self, write, seal):
         write(1)
         tasks.seal()
         seal()
         assert AuditLeaf.objects.count() == 1
+
+    def test_tidy_words_files_what_the_next_writer_would_have_to(self, write):
+        tasks.tidy_words()
+        write(1)
+        assert tasks.tidy_words() >= 1
+        assert tasks.tidy_words() == 0
 
     def test_ensure_partitions_ring_for_events_outside_them(self, caplog):
         assert tasks.ensure_partitions() == 0
