@@ -100,8 +100,9 @@ class TestFiltered:
         assert search(q="SHADOW please") == [5]
         assert search(q="passwd") == []
 
-    @pytest.mark.parametrize("q", ["'", "a:*&|!", "\0", "!!!", "\u202e", "x" * 10_000])
+    @pytest.mark.parametrize("q", ["'", "word:*&|!", "\0", "!!!", "\u202e", "x" * 10_000])
     def test_takes_hostile_words_as_words(self, q: str):
+        # No letter below g alone: an event's id may hold one, as `5e2a` is the number 5e2 and `a`.
         assert search(q=q) == []
 
     @pytest.mark.parametrize("text", ["\0", "'; --", "x" * 10_000])
