@@ -30,7 +30,7 @@ reset: ## Delete the embedded installation's data in JIT_DATA (it must be stoppe
 setup: ## Only set up: .venv with all development tools, and the browser's files
 	@$(BOOTSTRAP) setup
 
-test: ## Set up, then run all tests, shared by two processes or more
+test: ## Set up, then run all tests, shared by a process more than there are cores
 	@$(BOOTSTRAP) test
 
 test-actions: ## The same; fails for audit actions and moves of states that no test produced

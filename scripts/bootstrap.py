@@ -198,13 +198,15 @@ def hand_over(*argv: str) -> None:
 
 
 def test(extra: list[str]) -> int:
-    """Run the tests: all, shared by as many processes as there are cores, or those asked for."""
+    """Run the tests: those asked for, or all, shared by one process more than there are cores,
+    since each waits now and then.
+    """
     system.need(["chromium", *system.FOR_TESTS], say)
     pytest = [PYTHON, "-m", "pytest", "-m", "not chaos"]
     if extra:
         return call(*pytest, *extra)
     os.environ.setdefault("JIT_TEST_WHOLE", "say")
-    shared = ["-n", str(min(max(os.cpu_count() or 2, 2), 4)), "--dist", "loadscope"]
+    shared = ["-n", str(min((os.cpu_count() or 2) + 1, 5)), "--dist", "loadscope"]
     return call(*pytest, *shared, "--no-loadscope-reorder")
 
 
