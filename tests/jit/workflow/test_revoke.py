@@ -283,7 +283,9 @@ class TestEndingSoon:
 
 
 class TestSweep:
-    @pytest.mark.parametrize(("grants", "hands"), [(1, 1), (250, 1), (251, 2), (5000, 4)])
+    @pytest.mark.parametrize(
+        ("grants", "hands"), [(1, 1), (revoke.BATCH, 1), (revoke.BATCH + 1, 2), (50_000, 4)]
+    )
     def test_calls_a_hand_for_each_batch_that_ends_together(
         self, db: None, monkeypatch: pytest.MonkeyPatch, grants: int, hands: int
     ) -> None:
