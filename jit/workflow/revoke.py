@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 """Grants in one claim: fewer and larger ones wait less for each other (ADR 7)."""
+LONGEST_TURN = 1.0
+"""Seconds that a claim waits for another's; one that hangs (on a lost connection) stops none."""
 _NEEDED = (
     "state", "external_name", "generation", "ends_at", "end_reason", "duration_seconds",
     "lease_until", "revoking_since", "rang_at", "tries", "role", "target", "user", "request",
@@ -134,10 +136,15 @@ _claiming = threading.Lock()
 
 def _claim_in_turn(only: Sequence[UUID]) -> list[Grant]:
     """Claim while no other thread of this process does: together they would only slow each other
-    (they share a core), and take from the other processes what those have cores for.
+    (they share a core), and take from the other processes what those have cores for. A courtesy,
+    and no more: whoever waited for LONGEST_TURN claims all the same.
     """
-    with _claiming:
+    taken = _claiming.acquire(timeout=LONGEST_TURN)
+    try:
         return _claim(only)
+    finally:
+        if taken:
+            _claiming.release()
 
 
 def _claim(only: Sequence[UUID]) -> list[Grant]:

@@ -42,6 +42,17 @@ def target_down(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
 
 
 class TestRevokeDue:
+    def test_is_not_stopped_by_a_claim_that_hangs(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(revoke, "LONGEST_TURN", 0.05)
+        grant = world.grant()
+        world.due(grant)
+        with revoke._claiming:
+            assert revoke.revoke_due() == 1
+            assert revoke._claiming.locked()  # what another holds is the other's to release
+        assert reloaded(grant).state == "ENDED"
+
     def test_ends_what_has_run_out_with_evidence(self, world: World) -> None:
         grant = world.grant()
         world.due(grant)
