@@ -127,16 +127,16 @@ def finish_enrolment(*, request: HttpRequest, code: str, now: dt.datetime) -> li
 
 def sign_out(*, request: HttpRequest, now: dt.datetime) -> None:
     """End this browser session and throw away what it held; its open pages leave at once."""
-    user = request.user
-    if not isinstance(user, User):
-        auth.logout(request)
-        return
     with transaction.atomic():
-        audit.record(
-            action="user.signed-out", actor=actor_of(request), now=now, subject=_subject(user)
-        )
+        if isinstance(request.user, User):
+            audit.record(
+                action="user.signed-out",
+                actor=actor_of(request),
+                now=now,
+                subject=_subject(request.user),
+            )
+            live.ask_again_on_commit(request.user)
         auth.logout(request)
-        live.ask_again_on_commit(user)
 
 
 def _require_pending(request: HttpRequest, *, now: dt.datetime) -> User:

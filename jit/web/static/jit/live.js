@@ -23,12 +23,10 @@ const held = (element) => Boolean(pressed) && element.contains(pressed);
 const folded = (element) => element.closest("details:not([open])")
   && element.getAttribute("hx-trigger")?.includes("toggle");
 
-function later(element) { setTimeout(() => element.isConnected && refresh(element), 200); }
-
 function refresh(element) {
   if (folded(element)) return;
   // An answer on its way into it is newer than we are; look again once it is there.
-  if (held(element) || element.querySelector(".htmx-request")) { later(element); return; }
+  if (held(element) || element.querySelector(".htmx-request")) { setTimeout(() => element.isConnected && refresh(element), 200); return; }
   if (busy(element)) { element.setAttribute("data-stale", ""); return; }
   element.removeAttribute("data-stale");
   window.htmx.trigger(element, "hint");
@@ -109,10 +107,9 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { elt, triggeringEvent } = event.detail.requestConfig ?? {};
   if (triggeringEvent?.type !== "hint" || triggeringEvent.detail?.wanted) return;
-  if (held(elt)) { event.detail.shouldSwap = false; later(elt); return; }
-  if (!busy(elt)) return;
+  if (!held(elt) && !busy(elt)) return;
   event.detail.shouldSwap = false;
-  elt.setAttribute("data-stale", "");
+  refresh(elt);
 });
 document.addEventListener("pointerdown", (event) => { pressed = event.target; });
 // The click comes after the release, and may start a request: only then may it be replaced.
