@@ -19,6 +19,7 @@ from jit.elevation.models import ElevationRequest
 from jit.elevation.states import RequestState
 from jit.identity.models import User
 from jit.identity.step_up import StepUpRequired
+from jit.kernel import clock
 from jit.kernel.actor import Actor, Channel
 from jit.kernel.errors import Conflict, DomainError, NotAllowed
 from jit.policy.ruling import StepSpec
@@ -243,7 +244,7 @@ def _decide(
         )
     if now >= request.lapses_at:
         raise rules.RequestLapsed(
-            f"Nobody answered in time: this request lapsed at {request.lapses_at:%H:%M:%S} UTC. "
+            f"Nobody answered in time: this request lapsed at {clock.utc_words(request.lapses_at)}. "
             "The requester may ask again."
         )
     if not request.requester.is_active:
@@ -362,7 +363,7 @@ def _said_before(
 
 def closed(*, request: ElevationRequest, decisions: Sequence[Decision]) -> DomainError:
     """Return the refusal that tells a late approver what happened, by whom and when."""
-    at = f"{request.closed_at:%Y-%m-%d %H:%M:%S} UTC" if request.closed_at else "meanwhile"
+    at = clock.utc_words(request.closed_at) if request.closed_at else "meanwhile"
     if request.state == RequestState.WITHDRAWN:
         return rules.RequestWithdrawn(f"The requester's side withdrew this request at {at}.")
     if request.state == RequestState.LAPSED:

@@ -147,7 +147,7 @@ def _approve(act: Mapping[str, Any]) -> str:
     if not outcome.repeated:
         return ""
     redraw(request_id)
-    return f"You had approved this at {outcome.decision.decided_at:%H:%M:%S} UTC; it stands."
+    return f"You had approved this at {clock.utc_words(outcome.decision.decided_at)}; it stands."
 
 
 def redraw(request_id: UUID) -> None:

@@ -10,6 +10,16 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+def utc_words(at: dt.datetime) -> str:
+    """Return `at` for a sentence: `2026-12-31 23:59:07 UTC`; the day is always said.
+
+    Raises ValueError for a naive datetime: a time without a zone is a bug.
+    """
+    if at.tzinfo is None:
+        raise ValueError("a time must carry its zone")
+    return f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def rfc3339(at: dt.datetime) -> str:
     """Return `at` as RFC 3339 in UTC with microseconds and a `Z`.
 

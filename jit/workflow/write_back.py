@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from jit.kernel import clock
 from jit.kernel.errors import DomainError
 from jit.kernel.text import one_line
 from jit.notifications import wording
@@ -107,4 +108,4 @@ def _at(payload: Mapping[str, Any], name: str) -> str:
         moment = dt.datetime.fromisoformat(str(payload.get(name) or ""))
     except ValueError:
         return "?"
-    return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return clock.utc_words(moment)

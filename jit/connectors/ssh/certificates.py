@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import SSHCertificate, SSHCertificateType
 
 from jit.connectors.ssh import keys
+from jit.kernel import clock
 
 LARGEST = 16384
 """Characters of a certificate's line; what is longer is not read."""
@@ -60,10 +61,10 @@ class Certificate:
             wanted, got = ("a host", "a user") if host else ("a user", "a host")
             raise BadCertificate(f"It is {got} certificate where {wanted} certificate is needed.")
         if now < self.valid_after:
-            raise BadCertificate(f"It is not valid before {self.valid_after:%H:%M:%S} UTC.")
+            raise BadCertificate(f"It is not valid before {clock.utc_words(self.valid_after)}.")
         if now >= self.valid_before:
             raise BadCertificate(
-                f"It expired at {self.valid_before:%Y-%m-%d %H:%M:%S} UTC; ask for a new one."
+                f"It expired at {clock.utc_words(self.valid_before)}; ask for a new one."
             )
         if not self.principals:
             raise BadCertificate("It names no principal, so it would be good for everybody.")

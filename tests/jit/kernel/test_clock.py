@@ -20,6 +20,17 @@ class TestRfc3339:
             clock.rfc3339(dt.datetime(2030, 1, 1))  # noqa: DTZ001
 
 
+class TestUtcWords:
+    def test_say_the_day_of_utc(self) -> None:
+        east = dt.timezone(dt.timedelta(hours=2))
+        at = dt.datetime(2031, 1, 1, 1, 59, 7, tzinfo=east)
+        assert clock.utc_words(at) == "2030-12-31 23:59:07 UTC"
+
+    def test_refuse_a_time_without_a_zone(self) -> None:
+        with pytest.raises(ValueError, match="zone"):
+            clock.utc_words(dt.datetime(2030, 1, 1))  # noqa: DTZ001
+
+
 class TestUuid7:
     def test_has_version_and_variant(self) -> None:
         made = uuid7()
