@@ -244,8 +244,8 @@ def _decide(
         )
     if now >= request.lapses_at:
         raise rules.RequestLapsed(
-            f"Nobody answered in time: this request lapsed at {clock.utc_words(request.lapses_at)}. "
-            "The requester may ask again."
+            "Nobody answered in time: this request lapsed at "
+            f"{clock.utc_words(request.lapses_at)}. The requester may ask again."
         )
     if not request.requester.is_active:
         raise rules.RequestWithdrawn(
