@@ -227,6 +227,7 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 3,
     "socket_keepalive": True,
+    "socket_keepalive_options": env.keepalive(),
     # Whoever enqueues tries twice and goes on: the row is the truth, nobody waits for a broker.
     "max_retries": 1,
     "interval_start": 0,
