@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from tests.support import installed
 from tests.support.processes import Running
 
-AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+ROOT = Path(__file__).resolve().parents[2]
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+POLICIES = ROOT / "policies"
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -49,8 +52,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="package")
-def running() -> Iterator[Running]:
-    yield from installed.shared()
+def policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The policy files on the installation's machine: a copy, which a test may write to."""
+    return Path(shutil.copytree(POLICIES, tmp_path_factory.mktemp("ground") / "policies"))
+
+
+@pytest.fixture(scope="package")
+def running(policy_folder: Path) -> Iterator[Running]:
+    yield from installed.shared(JIT_POLICY_DIR=str(policy_folder))
 
 
 @pytest.fixture(scope="package")  # its loop must end before other tests begin theirs
