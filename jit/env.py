@@ -6,10 +6,11 @@ Every secret may come as `X` or, better, as `X_FILE`: the path of a file that ho
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from jit import keepalive
 
 
 class Misconfigured(Exception):
@@ -69,25 +70,6 @@ def listing(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in os.environ.get(name, default).split(",") if item.strip()]
 
 
-_IDLE, _INTERVAL, _PROBES, _UNANSWERED = 5, 2, 3, 10
-"""A server that vanished without a good-bye is noticed within some ten seconds: probed after so
-many seconds of silence, so many seconds apart, so often; and what was sent to it waits so long
-for its receipt. Linux by itself asks a silent one after two hours, and gives up sending after a
-quarter of an hour (tcp(7)).
-"""
-
-
-def keepalive() -> dict[int, int]:
-    """Return that patience as TCP options of a socket, those that this system has."""
-    options = {
-        "TCP_KEEPIDLE": _IDLE,
-        "TCP_KEEPINTVL": _INTERVAL,
-        "TCP_KEEPCNT": _PROBES,
-        "TCP_USER_TIMEOUT": _UNANSWERED * 1000,
-    }
-    return {getattr(socket, name): n for name, n in options.items() if hasattr(socket, name)}
-
-
 def database(url: str) -> dict[str, Any]:
     """Return Django's settings of a `postgresql://user:password@host:port/name` URL;
     a socket folder may be given as `?host=/path`, and any other word of libpq likewise.
@@ -112,12 +94,8 @@ def database(url: str) -> dict[str, Any]:
                 "timeout": 10,
             },
             "application_name": text("JIT_PROCESS", "jit"),
-            # The same patience in libpq's words (PostgreSQL 18 manual, 34.1.2).
-            "connect_timeout": str(_UNANSWERED),
-            "keepalives_idle": str(_IDLE),
-            "keepalives_interval": str(_INTERVAL),
-            "keepalives_count": str(_PROBES),
-            "tcp_user_timeout": str(_UNANSWERED * 1000),
+            "connect_timeout": "5",
+            **keepalive.LIBPQ,
             **query,
         },
     }

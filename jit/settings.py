@@ -10,7 +10,7 @@ from typing import Any
 import django_stubs_ext
 from django.utils.csp import CSP
 
-from jit import env
+from jit import env, keepalive
 
 django_stubs_ext.monkeypatch()
 
@@ -227,7 +227,7 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 3,
     "socket_keepalive": True,
-    "socket_keepalive_options": env.keepalive(),
+    "socket_keepalive_options": keepalive.TCP,
     # Whoever enqueues tries twice and goes on: the row is the truth, nobody waits for a broker.
     "max_retries": 1,
     "interval_start": 0,

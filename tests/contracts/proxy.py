@@ -34,6 +34,7 @@ class Proxy:
         self._released = threading.Event()
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
+        self._forgotten: set[socket.socket] = set()
         self._start(self._accept)
 
     def arm(self, *, hold_at: int | None = None, held: Held = Held.REQUEST) -> None:
@@ -43,6 +44,12 @@ class Proxy:
     def release(self) -> None:
         self._hold_at = None
         self._released.set()
+
+    def forget(self) -> None:
+        """Carry nothing more on the connections there are, and say nothing of it, as a firewall
+        does that lost its table; new ones are carried.
+        """
+        self._forgotten.update(self._open)
 
     def close(self) -> None:
         """Take no more connections and end those there are; wait for the pumps."""
@@ -83,6 +90,8 @@ class Proxy:
     def _pump(self, source: socket.socket, sink: socket.socket, way: Held) -> None:
         with contextlib.suppress(OSError):
             while piece := source.recv(65536):
+                if source in self._forgotten:
+                    continue
                 if way is Held.REQUEST:
                     self.pieces += 1
                 if self.delay:

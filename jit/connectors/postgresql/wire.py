@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
+from jit import keepalive
 from jit.connectors.base import Ambiguous, ConnectorError, Context, Refused, Unreachable
 from jit.connectors.postgresql.config import PostgreSQLConfig
 from jit.connectors.secret_refs import SecretUnavailable
@@ -132,20 +133,27 @@ class Wires:
     @contextlib.contextmanager
     def borrow(self, context: Context, *, database: str | None = None) -> Iterator[Wire]:
         """Lend a connection. After any error it is closed, so the server rolls back and the
-        next borrower finds nothing half-done.
+        next borrower finds nothing half-done. Where the line itself failed, those that are kept
+        go too: what lost one (a firewall, a failover) lost all, and each would cost its own wait.
         """
         name = database or self._config.database
         connection = self._take(name) or self._connect(context, name)
         try:
             yield Wire(connection, context)
-        except BaseException:
+        except BaseException as failure:
             connection.close()
+            if isinstance(failure, (Unreachable, Ambiguous)) and not isinstance(failure, Busy):
+                self._forget()
             raise
         self._give_back(name, connection)
 
     def close(self) -> None:
+        self._closed = True
+        self._forget()
+
+    def _forget(self) -> None:
+        """Close what is kept."""
         with self._lock:
-            self._closed = True
             kept = [connection for idle in self._idle.values() for connection in idle]
             self._idle.clear()
         for connection in kept:
@@ -189,7 +197,7 @@ class Wires:
         def talk() -> None:
             config = self._config
             try:
-                optional: dict[str, Any] = {}
+                optional: dict[str, Any] = dict(keepalive.LIBPQ)
                 if config.sslrootcert:
                     optional["sslrootcert"] = config.sslrootcert
                 if config.require_auth != "any":
