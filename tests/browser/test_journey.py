@@ -115,6 +115,17 @@ class TestInbox:
         expect(ada.locator("#chain")).to_contain_text("approved for 5 min")
         assert running.rita.request(asked)["granted_seconds"] == 300
 
+    def test_a_hint_folds_no_answer_that_was_unfolded(
+        self, people: People, running: Running
+    ) -> None:
+        asked = running.rita.ask().json()["id"]
+        ada = people.at("ada", f"/requests/{asked}/")
+        expect(ada.locator("html[data-heard]")).to_have_count(1)
+        ada.get_by_text("Approve for less").click()
+        running.bo.decide(asked, "deny", comment="Ask the team first.")
+        expect(ada.get_by_role("button", name="Show the new state")).to_be_visible()
+        expect(ada.get_by_label("Minutes")).to_be_visible()
+
     def test_a_denial_without_a_reason_is_refused_in_place(
         self, people: People, running: Running
     ) -> None:
@@ -181,6 +192,17 @@ class TestLive:
         expect(ada.get_by_label("Comment")).to_have_value("I am thinking")
         fresh.click()
         expect(ada.locator("#chain")).to_contain_text("denied")
+
+    def test_what_was_unfolded_to_read_stays_so(self, people: People, running: Running) -> None:
+        asked, grant_id = running.active()
+        rita = people.at("rita", f"/requests/{asked}/")
+        calls = rita.locator("#grant details", has_text="to the target")
+        expect(rita.locator("html[data-heard]")).to_have_count(1)
+        calls.locator("summary").click()
+        expect(calls.get_by_role("table")).to_be_visible()
+        running.give_back(grant_id)
+        expect(rita.locator("#grant")).to_contain_text("Seen gone")
+        expect(calls.get_by_role("table")).to_be_visible()
 
     def test_the_credential_stays_while_the_page_updates(
         self, people: People, running: Running

@@ -9,9 +9,9 @@ let pressed;
 const living = () => [...document.querySelectorAll("[data-watch]")];
 const names = () => [...new Set(living().flatMap((element) => element.dataset.watch.split(" ")))];
 
-// What somebody types, or has just been told of a refusal, is never swept away.
+// What somebody types, unfolded to answer, or has just been told of a refusal, is never swept away.
 function busy(element) {
-  const kept = element.querySelector("form[data-dirty], details[open] form, dialog[open], [data-problem]");
+  const kept = element.querySelector("form[data-dirty], details[open] form, form details[open], dialog[open], [data-problem]");
   return Boolean(kept) || (element.contains(document.activeElement)
     && document.activeElement.matches("input:not([type=radio]), textarea, select"));
 }

@@ -122,6 +122,18 @@ document.addEventListener("htmx:load", (event) => {
 for (const area of document.querySelectorAll("[data-longest]")) count(area);
 document.querySelector("[data-problem]")?.focus();
 
+// What somebody unfolded to read stays so in what replaces it. Forms don't: theirs may be another's.
+const unfolded = new WeakMap();
+const folds = (place) => [...place.querySelectorAll("details")]
+  .filter((fold) => !fold.querySelector("form") && !fold.closest("form"));
+document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+  if (target) unfolded.set(target, folds(target).map((fold) => fold.open));
+});
+document.addEventListener("htmx:afterSwap", ({ detail: { target } }) => {
+  const were = unfolded.get(target) ?? [];
+  if (were.some(Boolean)) folds(target).forEach((fold, place) => { fold.open ||= Boolean(were[place]); });
+});
+
 // A form is sent once; a second click while it is under way does nothing.
 document.addEventListener("submit", (event) => {
   const form = event.target;
