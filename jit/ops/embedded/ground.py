@@ -14,6 +14,7 @@ import random
 import shutil
 import socket
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -176,7 +177,8 @@ def free_port(wanted: int = 0) -> int:
     """Return the loopback port `wanted` if it is free, else one that is.
 
     It is none of those that the system gives out by itself, to connections and to whoever asks
-    for any: such a one may be gone before its server binds it.
+    for any: such a one may be gone before its server binds it. For the same reason it is given
+    to no other process while this one lives.
     """
     chances = random.SystemRandom().sample(_NEVER_GIVEN_OUT, 100)
     for port in ([wanted] if wanted else []) + chances:
@@ -186,6 +188,28 @@ def free_port(wanted: int = 0) -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            number: int = probe.getsockname()[1]
-            return number
+        if _claimed(port):
+            return port
     raise NoGround("no loopback port is free")
+
+
+_claims: set[int] = set()
+
+
+def _claimed(port: int) -> bool:
+    """Return whether the port is ours from here on, as far as users of `free_port` go.
+
+    The claim is a name among Linux's abstract ones (unix(7)): it can't be had twice, and is gone
+    with its process. Other systems go without.
+    """
+    if port in _claims or sys.platform != "linux":
+        return True
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0jit-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    claim.detach()  # It stays open, for as long as this process lives.
+    _claims.add(port)
+    return True

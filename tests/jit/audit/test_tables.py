@@ -55,7 +55,7 @@ def as_owner(empty_log):
 def table(request, empty_log) -> str:
     name: str = request.param
     with transaction.atomic():
-        sign_in(number=1)
+        sign_in(number=1, now=clock.now())
         if name in FILLED:
             run(FILLED[name])
     return name

@@ -283,13 +283,13 @@ class TestEndingSoon:
         assert soon == [(ends[1] + due.PROMPTLY, 2), (ends[2] + due.PROMPTLY, 1)]
 
     def test_counts_the_early_ends_too(self, world: World) -> None:
-        second = clock.now().replace(microsecond=0) + dt.timedelta(seconds=1)
+        second = clock.now().replace(microsecond=0) + dt.timedelta(seconds=10)
         for grant, changes in (
             (world.grant(), {"ends_at": second}),
             (world.grant(role=READER), {"revoke_at": second}),
         ):
             Grant.objects.filter(pk=grant.pk).update(**changes)
-        soon = due.ending_soon(clock.now(), dt.timedelta(seconds=2))
+        soon = due.ending_soon(second - dt.timedelta(seconds=1), dt.timedelta(seconds=2))
         assert soon == [(second + due.PROMPTLY, 2)]
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from jit.ops.embedded import ground
+
+ROOT = Path(__file__).resolve().parents[4]
 
 STRANGER = ground.Account("stranger", 54321, 54321)
 
@@ -164,6 +168,21 @@ class TestFreePort:
         """Another cluster once listened where a gateway was to: log-ins were refused there."""
         given_out_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
         assert all(ground.free_port() < given_out_from for _ in range(20))
+
+    def test_is_not_given_to_two_processes_before_either_binds_it(self):
+        """A database once came up where the gateway of another installation was to."""
+        ask = "from jit.ops.embedded import ground; print(ground.free_port({}))"
+        with subprocess.Popen(
+            [sys.executable, "-c", f"{ask.format(0)}; input()"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as other:
+            port = int(other.stdout.readline())
+            assert ground.free_port(port) != port
+            other.stdin.close()
+        assert ground.free_port(port) == port
 
     def test_is_another_if_the_wanted_one_is_taken(self):
         with socket.socket() as taken:
