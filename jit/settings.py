@@ -226,6 +226,9 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 3,
+    # One that vanished, or hangs, is given up; kombu's own patience is 51 s to listen, endless to send.
+    "socket_timeout": 3,
+    "health_check_interval": 5,
     "socket_keepalive": True,
     "socket_keepalive_options": keepalive.TCP,
     # Whoever enqueues tries twice and goes on: the row is the truth, nobody waits for a broker.

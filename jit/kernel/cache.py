@@ -10,6 +10,9 @@ from typing import Any, ClassVar, Self
 
 import redis
 
+PATIENCE = 2.0
+"""Seconds to wait for an answer: what the cache spares is not worth more, and each request asks."""
+
 
 class OnePool(redis.ConnectionPool):
     """The pool of a server, the same whoever asks (`pool_class` of Django's OPTIONS)."""
@@ -20,5 +23,6 @@ class OnePool(redis.ConnectionPool):
     def from_url(cls, url: str, **options: Any) -> Self:
         pool: Self | None = cls._pools.get(url)
         if pool is None:
-            pool = cls._pools.setdefault(url, super().from_url(url, **options))
+            limits = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+            pool = cls._pools.setdefault(url, super().from_url(url, **limits | options))
         return pool

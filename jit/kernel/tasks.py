@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
 from functools import partial
 from typing import Any
 
@@ -15,12 +16,26 @@ HORIZON = dt.timedelta(seconds=110)
 """Later ETAs are left to the sweep: Redis redelivers long ones after its visibility timeout."""
 
 
+LEFT_ALONE = 2.0
+"""Seconds for which a broker that failed is not tried again, at least; and twice as long as it took
+to fail. One that vanished takes several, and whoever approves or revokes waits for them.
+"""
+_tried_again_at = 0.0
+
+
 def _send(name: str, args: tuple[Any, ...], eta: dt.datetime | None, expires: float | None) -> None:
     from jit.celery import app  # noqa: PLC0415 -- the app loads Django; operations must not
 
+    global _tried_again_at  # noqa: PLW0603 -- one broker, whichever thread found it away
+    started = time.monotonic()
+    if started < _tried_again_at:
+        log.info("%s is not enqueued: the broker is away; the sweep will find the work", name)
+        return
     try:
         app.send_task(name, args=args, eta=eta, expires=expires, retry=False)
     except Exception:  # the row holds the deadline; a lost hint costs promptness only
+        failed = time.monotonic()
+        _tried_again_at = failed + max(LEFT_ALONE, 2 * (failed - started))
         log.warning("could not enqueue %s; the sweep will find the work", name, exc_info=True)
 
 

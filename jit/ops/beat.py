@@ -106,11 +106,12 @@ class LockedScheduler(Scheduler):
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Run what is due and return the seconds until the next call; nothing without the lock.
 
-        Revocations don't hang on the broker: whatever is overdue is ended from here.
+        Revocations hang neither on the broker nor on the lock: whatever is overdue is ended from
+        here.
         """
+        self.stand_in.begin()
         if not self.lock.held():
             return _LOOK_AGAIN_AFTER
-        self.stand_in.look()
         pause: float = super().tick(*args, **kwargs)
         return pause
 
@@ -122,6 +123,7 @@ class LockedScheduler(Scheduler):
         return self.connection
 
     def close(self) -> None:
+        self.stand_in.finish()
         try:
             super().close()
         finally:

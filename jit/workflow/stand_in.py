@@ -14,12 +14,16 @@ log = logging.getLogger(__name__)
 
 PATIENCE = dt.timedelta(seconds=3)
 """How long what is due may lie about before it is taken for forgotten: three lost sweeps."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks."""
 
 
 def end_overdue() -> int:
-    """Revoke what should have been revoked by now, if there is any; return how many grants
-    were seen gone. Safe beside workers: what they hold is not touched.
+    """Revoke what should have been revoked by now, if there is any, what disabled accounts still
+    hold among it; return how many grants were seen gone. Safe beside workers: what they hold is
+    not touched.
     """
+    leave.sweep()
     if not due.overdue(PATIENCE):
         return 0
     log.error(
@@ -27,28 +31,33 @@ def end_overdue() -> int:
         "It is done here and now",
         PATIENCE.total_seconds(),
     )
-    leave.sweep()
     return revoke.revoke_due()
 
 
 class StandIn:
-    """Looks for overdue revocations in a thread of its own, so that whoever ticks the clock
-    goes on ticking while a target is slow to answer.
+    """Looks for overdue revocations each second in a thread of its own: neither a target that is
+    slow to answer nor a broker that lets the clock wait for it keeps it from looking.
     """
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
+        self._over = threading.Event()
 
-    def look(self) -> None:
-        """Begin to look, unless the last look is still at it."""
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._look, name="stand-in", daemon=True)
+    def begin(self) -> None:
+        """Look from now on, if it does not already."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="stand-in", daemon=True)
             self._thread.start()
 
     def finish(self) -> None:
-        """Wait for the look that was begun."""
-        if self._thread is not None:
-            self._thread.join()
+        """Look no more; a look that was begun goes on by itself."""
+        self._over.set()
+
+    def _run(self) -> None:
+        while True:
+            self._look()
+            if self._over.wait(LOOK_EVERY):
+                return
 
     def _look(self) -> None:
         try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 from tests.journeys.test_elevation import is_cut
-from tests.support.processes import READER, WRITER, Running, until
+from tests.support.processes import READER, WRITER, Person, Running, until
 
 
 @pytest.fixture
@@ -17,6 +19,14 @@ def whole(jit: Running) -> Iterator[Running]:
     yield jit
     for name in ("valkey", "target", "worker", "beat"):
         jit.revive(name)
+
+
+def newcomer(jit: Running, name: str) -> Person:
+    """Return somebody new who is on call, and may ask."""
+    secret = "a long enough password of his\n"
+    jit.manage("create_user", name, "--group", "payments-sre", "--password-stdin", given=secret)
+    scopes = ("--scope", "read", "--scope", "request")
+    return jit.with_token(name, jit.manage("create_token", name, "--name", "t", *scopes).strip())
 
 
 class TestValkey:
@@ -71,14 +81,7 @@ class TestValkey:
 
     def test_gone_when_somebody_leaves_leaves_them_nothing(self, whole: Running) -> None:
         jit = whole
-        secret = "a long enough password of his\n"
-        jit.manage(
-            "create_user", "leo", "--group", "payments-sre", "--password-stdin", given=secret
-        )
-        token = jit.manage(
-            "create_token", "leo", "--name", "t", "--scope", "read", "--scope", "request"
-        )
-        leo = jit.with_token("leo", token.strip())
+        leo = newcomer(jit, "leo")
         request_id = leo.ask(WRITER, "OPS-3").json()["id"]
         grant_id = jit.ada.decide(request_id).json()["grant"]["id"]
         jit.wait(grant_id, "ACTIVE", by="olga")
@@ -87,6 +90,45 @@ class TestValkey:
         jit.start("valkey")
         ended = jit.wait(grant_id, "ENDED", by="olga", seconds=90)
         assert ended["end_reason"] == "requester-left"
+
+    @pytest.mark.parametrize("how", ["killed", "frozen"])
+    def test_that_stays_away_leaves_nothing_to_who_leaves(self, whole: Running, how: str) -> None:
+        jit = whole
+        leo = newcomer(jit, f"leo-{how}")
+        request_id = leo.ask(WRITER, "OPS-3").json()["id"]
+        grant_id = jit.ada.decide(request_id).json()["grant"]["id"]
+        jit.wait(grant_id, "ACTIVE", by="olga")
+        valkey = jit.pid("valkey")
+        if how == "killed":
+            jit.kill("valkey")
+        else:
+            os.kill(valkey, signal.SIGSTOP)  # It takes connections, and answers nobody.
+        try:
+            jit.manage("account", leo.name, "--disable")
+            ended = jit.wait(grant_id, "ENDED", by="olga", seconds=60)
+        finally:
+            if how == "killed":
+                jit.start("valkey")
+            else:
+                os.kill(valkey, signal.SIGCONT)
+        assert ended["end_reason"] == "requester-left"
+        _, another = jit.active(READER)
+        jit.give_back(another)
+
+    def test_frozen_lets_people_ask_and_approve(self, whole: Running) -> None:
+        jit = whole
+        valkey = jit.pid("valkey")
+        os.kill(valkey, signal.SIGSTOP)
+        try:
+            asked = jit.rita.ask(WRITER)
+            assert asked.status_code == 201, asked.text
+            decided = jit.ada.decide(asked.json()["id"])
+            assert decided.status_code == 201, decided.text
+        finally:
+            os.kill(valkey, signal.SIGCONT)
+        grant_id = decided.json()["grant"]["id"]
+        jit.wait(grant_id, "ACTIVE", seconds=30)
+        jit.give_back(grant_id)
 
 
 class TestTarget:

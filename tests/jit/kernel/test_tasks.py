@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +11,11 @@ from django.db import transaction
 from jit.celery import app
 from jit.kernel import clock, tasks
 from jit.ops.embedded import ground
+
+
+@pytest.fixture(autouse=True)
+def _broker_was_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "_tried_again_at", 0.0)
 
 
 @pytest.fixture
@@ -45,6 +51,24 @@ class TestEnqueueOnCommit:
         with transaction.atomic():
             tasks.enqueue_on_commit("jit.workflow.revoke", "1")
         assert "the sweep will find the work" in caplog.text
+
+    def test_a_broker_that_failed_is_left_alone_for_a_while(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each try of one that vanished takes seconds, and an approval sends several."""
+        tries: list[str] = []
+
+        def vanished(name: str, **_options: object) -> None:
+            tries.append(name)
+            raise TimeoutError("no answer")
+
+        monkeypatch.setattr(app, "send_task", vanished)
+        for name in ("a", "b", "c"):
+            tasks.enqueue(name)
+        assert tries == ["a"]
+        monkeypatch.setattr(tasks, "_tried_again_at", time.monotonic() - 0.01)
+        tasks.enqueue("d")
+        assert tries == ["a", "d"]
 
     def test_an_eta_never_expires_before_it_comes(self, sent: list[dict[str, Any]]) -> None:
         at = clock.now() + dt.timedelta(seconds=100)

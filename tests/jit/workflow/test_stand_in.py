@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from jit.elevation.models import Grant
+from jit.identity.models import User
 from jit.kernel import clock
 from jit.workflow import stand_in
 
@@ -40,16 +43,60 @@ class TestEndOverdue:
         Grant.objects.filter(pk=grant.pk).update(lease_until=held)
         assert stand_in.end_overdue() == 0
 
+    def test_ends_what_somebody_who_left_still_holds(self, world: Any) -> None:
+        """With the broker away and nothing else overdue, they once kept it until it ran out."""
+        grant = world.grant()
+        User.objects.filter(pk=grant.user_id).update(is_active=False, disabled_at=clock.now())
+        assert stand_in.end_overdue() == 0, "first the workers"
+        grant.refresh_from_db()
+        assert (grant.state, grant.end_reason) == ("REVOKING", "requester-left")
+        long_ago = clock.now() - stand_in.PATIENCE - dt.timedelta(seconds=1)
+        Grant.objects.filter(pk=grant.pk).update(next_try_at=long_ago)
+        assert stand_in.end_overdue() == 1
+        assert grant.external_name not in world.roles_on_target()
+
+
+@pytest.fixture
+def stander(monkeypatch: pytest.MonkeyPatch) -> Iterator[stand_in.StandIn]:
+    monkeypatch.setattr(stand_in, "LOOK_EVERY", 0.01)
+    it = stand_in.StandIn()
+    yield it
+    it.finish()
+
 
 class TestStandIn:
-    def test_looks_in_a_thread_and_survives_a_failure(
-        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    def test_looks_again_and_again_whatever_fails(
+        self,
+        stander: stand_in.StandIn,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
+        looks = threading.Semaphore(0)
+
         def fail() -> int:
+            looks.release()
             raise RuntimeError("no database")
 
         monkeypatch.setattr(stand_in, "end_overdue", fail)
-        it = stand_in.StandIn()
-        it.look()
-        it.finish()
+        stander.begin()
+        for _ in range(3):
+            assert looks.acquire(timeout=10)
         assert "could not look for overdue revocations" in caplog.text
+
+    def test_looks_in_one_thread(
+        self, stander: stand_in.StandIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads: set[int] = set()
+        looks = threading.Semaphore(0)
+
+        def look() -> int:
+            threads.add(threading.get_ident())
+            looks.release()
+            return 0
+
+        monkeypatch.setattr(stand_in, "end_overdue", look)
+        stander.begin()
+        stander.begin()
+        for _ in range(3):
+            assert looks.acquire(timeout=10)
+        assert len(threads) == 1
