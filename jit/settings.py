@@ -226,7 +226,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 3,
-    # One that vanished, or hangs, is given up; kombu's own patience is 51 s to listen, endless to send.
+    # One that vanished or hangs is given up; kombu itself listens for 51 s and sends for ever.
     "socket_timeout": 3,
     "health_check_interval": 5,
     "socket_keepalive": True,
