@@ -105,7 +105,6 @@ def _told(payload: Mapping[str, Any], name: str) -> str:
 
 def _at(payload: Mapping[str, Any], name: str) -> str:
     try:
-        moment = dt.datetime.fromisoformat(str(payload.get(name) or ""))
+        return clock.utc_words(dt.datetime.fromisoformat(str(payload.get(name) or "")))
     except ValueError:
         return "?"
-    return clock.utc_words(moment)

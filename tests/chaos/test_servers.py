@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -104,8 +105,12 @@ class TestValkey:
         else:
             os.kill(valkey, signal.SIGSTOP)  # It takes connections, and answers nobody.
         try:
-            jit.manage("account", leo.name, "--disable")
-            ended = jit.wait(grant_id, "ENDED", by="olga", seconds=60)
+            with ThreadPoolExecutor(1) as operator:
+                disabling = operator.submit(jit.manage, "account", leo.name, "--disable")
+                ended = jit.wait(grant_id, "ENDED", by="olga", seconds=60)
+                if how == "frozen":
+                    os.kill(valkey, signal.SIGCONT)
+                disabling.result()
         finally:
             if how == "killed":
                 jit.start("valkey")

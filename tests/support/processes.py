@@ -108,8 +108,11 @@ class Person:
         return self.get(f"grants/{grant_id}/").json()
 
     def code(self) -> str:
-        """Return a one-time code that was not used yet; the server takes a neighbour's too."""
-        step = max(int(time.time()) // 30 - 1, self._codes + 1)
+        """Return a one-time code that was not used yet and is good for 15 s more at least. The
+        server takes the step before and the one after as well: the earlier one is used where it
+        lasts, which leaves more for whoever signs in next.
+        """
+        step = max(int(time.time() - 15) // 30, self._codes + 1)
         self._codes = step
         return f"{oath.hotp(base64.b32decode(self.totp_secret), step):06d}"
 

@@ -178,7 +178,7 @@ def free_port(wanted: int = 0) -> int:
 
     It is none of those that the system gives out by itself, to connections and to whoever asks
     for any: such a one may be gone before its server binds it. For the same reason it is given
-    to no other process while this one lives.
+    to no other process for a while.
     """
     chances = random.SystemRandom().sample(_NEVER_GIVEN_OUT, 100)
     for port in ([wanted] if wanted else []) + chances:
@@ -193,14 +193,16 @@ def free_port(wanted: int = 0) -> int:
     raise NoGround("no loopback port is free")
 
 
-_claims: set[int] = set()
+_MOST_CLAIMS = 64
+"""The oldest is let go then: its server has long been there, or never came."""
+_claims: dict[int, int] = {}
 
 
 def _claimed(port: int) -> bool:
     """Return whether the port is ours from here on, as far as users of `free_port` go.
 
     The claim is a name among Linux's abstract ones (unix(7)): it can't be had twice, and is gone
-    with its process. Other systems go without.
+    with its process. Other systems go without. The descriptors stay open, hence `detach`.
     """
     if port in _claims or sys.platform != "linux":
         return True
@@ -210,6 +212,7 @@ def _claimed(port: int) -> bool:
     except OSError:
         claim.close()
         return False
-    claim.detach()  # It stays open, for as long as this process lives.
-    _claims.add(port)
+    _claims[port] = claim.detach()
+    if len(_claims) > _MOST_CLAIMS:
+        os.close(_claims.pop(next(iter(_claims))))
     return True
