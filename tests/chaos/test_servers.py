@@ -80,18 +80,6 @@ class TestValkey:
         jit.wait(grant_id, "ENDED", seconds=60)
         assert is_cut(connection)
 
-    def test_gone_when_somebody_leaves_leaves_them_nothing(self, whole: Running) -> None:
-        jit = whole
-        leo = newcomer(jit, "leo")
-        request_id = leo.ask(WRITER, "OPS-3").json()["id"]
-        grant_id = jit.ada.decide(request_id).json()["grant"]["id"]
-        jit.wait(grant_id, "ACTIVE", by="olga")
-        jit.kill("valkey")
-        jit.manage("account", "leo", "--disable")
-        jit.start("valkey")
-        ended = jit.wait(grant_id, "ENDED", by="olga", seconds=90)
-        assert ended["end_reason"] == "requester-left"
-
     @pytest.mark.parametrize("how", ["killed", "frozen"])
     def test_that_stays_away_leaves_nothing_to_who_leaves(self, whole: Running, how: str) -> None:
         jit = whole
