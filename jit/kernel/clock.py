@@ -15,9 +15,7 @@ def utc_words(at: dt.datetime) -> str:
 
     Raises ValueError for a naive datetime: a time without a zone is a bug.
     """
-    if at.tzinfo is None:
-        raise ValueError("a time must carry its zone")
-    return f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{_in_utc(at):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def rfc3339(at: dt.datetime) -> str:
@@ -25,6 +23,10 @@ def rfc3339(at: dt.datetime) -> str:
 
     Raises ValueError for a naive datetime: a time without a zone is a bug.
     """
+    return _in_utc(at).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _in_utc(at: dt.datetime) -> dt.datetime:
     if at.tzinfo is None:
         raise ValueError("a time must carry its zone")
-    return at.astimezone(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return at.astimezone(dt.UTC)

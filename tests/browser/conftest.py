@@ -12,9 +12,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.support import installed
-from tests.support.processes import Running
+from tests.support.processes import ROOT, Running
 
-ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 POLICIES = ROOT / "policies"
 FLAGS = (

@@ -6,12 +6,13 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import psycopg
 import pytest
 
 from tests.journeys.test_elevation import is_cut
-from tests.support.processes import READER, WRITER, Person, Running, until
+from tests.support.processes import READER, WRITER, Running, until
 
 
 @pytest.fixture
@@ -22,12 +23,21 @@ def whole(jit: Running) -> Iterator[Running]:
         jit.revive(name)
 
 
-def newcomer(jit: Running, name: str) -> Person:
-    """Return somebody new who is on call, and may ask."""
-    secret = "a long enough password of his\n"
-    jit.manage("create_user", name, "--group", "payments-sre", "--password-stdin", given=secret)
-    scopes = ("--scope", "read", "--scope", "request")
-    return jit.with_token(name, jit.manage("create_token", name, "--name", "t", *scopes).strip())
+@contextmanager
+def away(jit: Running, how: str) -> Iterator[None]:
+    """Valkey is gone for a while, or takes connections and answers nobody."""
+    valkey = jit.pid("valkey")
+    if how == "killed":
+        jit.kill("valkey")
+    else:
+        os.kill(valkey, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        if how == "killed":
+            jit.start("valkey")
+        else:
+            os.kill(valkey, signal.SIGCONT)
 
 
 class TestValkey:
@@ -83,42 +93,26 @@ class TestValkey:
     @pytest.mark.parametrize("how", ["killed", "frozen"])
     def test_that_stays_away_leaves_nothing_to_who_leaves(self, whole: Running, how: str) -> None:
         jit = whole
-        leo = newcomer(jit, f"leo-{how}")
+        leo = jit.newcomer(f"leo-{how}")
         request_id = leo.ask(WRITER, "OPS-3").json()["id"]
         grant_id = jit.ada.decide(request_id).json()["grant"]["id"]
         jit.wait(grant_id, "ACTIVE", by="olga")
-        valkey = jit.pid("valkey")
-        if how == "killed":
-            jit.kill("valkey")
-        else:
-            os.kill(valkey, signal.SIGSTOP)  # It takes connections, and answers nobody.
-        try:
-            with ThreadPoolExecutor(1) as operator:
+        with ThreadPoolExecutor(1) as operator:
+            with away(jit, how):
                 disabling = operator.submit(jit.manage, "account", leo.name, "--disable")
                 ended = jit.wait(grant_id, "ENDED", by="olga", seconds=60)
-                if how == "frozen":
-                    os.kill(valkey, signal.SIGCONT)
-                disabling.result()
-        finally:
-            if how == "killed":
-                jit.start("valkey")
-            else:
-                os.kill(valkey, signal.SIGCONT)
+            disabling.result()
         assert ended["end_reason"] == "requester-left"
         _, another = jit.active(READER)
         jit.give_back(another)
 
     def test_frozen_lets_people_ask_and_approve(self, whole: Running) -> None:
         jit = whole
-        valkey = jit.pid("valkey")
-        os.kill(valkey, signal.SIGSTOP)
-        try:
+        with away(jit, "frozen"):
             asked = jit.rita.ask(WRITER)
             assert asked.status_code == 201, asked.text
             decided = jit.ada.decide(asked.json()["id"])
             assert decided.status_code == 201, decided.text
-        finally:
-            os.kill(valkey, signal.SIGCONT)
         grant_id = decided.json()["grant"]["id"]
         jit.wait(grant_id, "ACTIVE", seconds=30)
         jit.give_back(grant_id)

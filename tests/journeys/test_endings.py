@@ -109,18 +109,7 @@ class TestTicketClosed:
 
 class TestLeaver:
     def test_loses_everything_at_once(self, jit: Running) -> None:
-        jit.manage(
-            "create_user",
-            "lena",
-            "--group",
-            "payments-sre",
-            "--password-stdin",
-            given="a long enough password of hers\n",
-        )
-        token = jit.manage(
-            "create_token", "lena", "--name", "t", "--scope", "read", "--scope", "request"
-        )
-        lena = jit.with_token("lena", token.strip())
+        lena = jit.newcomer("lena")
         request_id = lena.ask(WRITER, "OPS-3").json()["id"]
         grant_id = jit.ada.decide(request_id).json()["grant"]["id"]
         until(lambda: lena.grant(grant_id)["state"], lambda state: state == "ACTIVE")

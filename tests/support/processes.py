@@ -160,6 +160,16 @@ class Running:
     def with_token(self, name: str, token: str) -> Person:
         return Person(name, self.url, token)
 
+    def newcomer(self, name: str) -> Person:
+        """Return somebody new of payments-sre, made by the operator's commands, who may ask."""
+        secret = "a long enough password of theirs\n"
+        group = ("--group", "payments-sre")
+        self.manage("create_user", name, *group, "--password-stdin", given=secret)
+        scopes = ("--scope", "read", "--scope", "request")
+        return self.with_token(
+            name, self.manage("create_token", name, "--name", "t", *scopes).strip()
+        )
+
     # --- Its processes ----------------------------------------------------------------
 
     def kill(self, name: str) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from jit.ops.embedded import ground
-
-ROOT = Path(__file__).resolve().parents[4]
+from tests.support.processes import ROOT
 
 STRANGER = ground.Account("stranger", 54321, 54321)
 
@@ -171,9 +170,9 @@ class TestFreePort:
 
     def test_is_not_given_to_two_processes_before_either_binds_it(self):
         """A database once came up where the gateway of another installation was to."""
-        ask = "from jit.ops.embedded import ground; print(ground.free_port({}))"
+        ask = "from jit.ops.embedded import ground; print(ground.free_port()); input()"
         with subprocess.Popen(
-            [sys.executable, "-c", f"{ask.format(0)}; input()"],
+            [sys.executable, "-c", ask],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
