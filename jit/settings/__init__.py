@@ -1,4 +1,4 @@
-"""The one settings file. What differs between installations comes from the environment."""
+"""The one place of settings. What differs between installations comes from the environment."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import django_stubs_ext
 from django.utils.csp import CSP
 
 from jit import env, keepalive
+from jit.settings.gateways import *  # noqa: F403
+from jit.settings.recordings import *  # noqa: F403
 
 django_stubs_ext.monkeypatch()
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = Path(__file__).resolve().parents[2]
 
 # --- The installation -----------------------------------------------------------------
 DEBUG = env.flag("JIT_DEBUG")
@@ -311,50 +313,6 @@ NOTIFICATIONS_KEPT_DAYS = env.integer("JIT_NOTIFICATIONS_KEPT_DAYS", 90)
 ENDING_SOON = env.integer("JIT_ENDING_SOON", 600)
 """How long before the end of a grant its holder is told."""
 
-# --- Gateways (docs/howto/gateways.md) ---------------------------------------------------
-GATEWAYS = {
-    kind: address
-    for kind, address in (
-        ("ssh", env.text("JIT_SSH_GATEWAY", "")),
-        ("postgresql", env.text("JIT_POSTGRESQL_GATEWAY", "")),
-    )
-    if address
-}
-"""Where people reach the gateways, as `host:port`, by the kind of target; none where empty."""
-GATEWAY_LISTENS = {
-    "ssh": env.text("JIT_SSH_GATEWAY_LISTEN", "127.0.0.1:2222"),
-    "postgresql": env.text("JIT_POSTGRESQL_GATEWAY_LISTEN", "127.0.0.1:6432"),
-}
-"""Where the gateways themselves listen."""
-SSH_GATEWAY_KEYS = env.listing("JIT_SSH_GATEWAY_KEYS")
-"""The files of the SSH gateway's private host keys."""
-SSH_GATEWAY_PUBLIC_KEYS = env.listing("JIT_SSH_GATEWAY_PUBLIC_KEYS")
-"""The same keys' public lines, for web processes that can't read those files."""
-POSTGRESQL_GATEWAY: dict[str, Any] = {
-    "certificate": env.text("JIT_POSTGRESQL_GATEWAY_CERTIFICATE", ""),
-    "key": env.text("JIT_POSTGRESQL_GATEWAY_KEY", ""),
-    "authority": env.text("JIT_POSTGRESQL_GATEWAY_AUTHORITY", ""),
-    "client_authority": env.text("JIT_POSTGRESQL_GATEWAY_CLIENT_AUTHORITY", ""),
-    "client_key": env.text("JIT_POSTGRESQL_GATEWAY_CLIENT_KEY", ""),
-    "plaintext_on_loopback": env.flag("JIT_POSTGRESQL_GATEWAY_PLAINTEXT"),
-    "sessions": env.integer("JIT_POSTGRESQL_GATEWAY_SESSIONS", 500),
-}
-"""Its certificate and key (PEM files; embedded, it makes its own), the authority that people's
-clients check it with (a file of theirs, or empty: the system's), that of client certificates
-and a reference to its key (`file:…`, `db:…`; web processes sign with it), whether this
-machine's own clients may come without TLS, and how many sessions there may be.
-"""
-SSH_GATEWAY_FROM_WEB = env.text("JIT_SSH_GATEWAY_FROM_WEB", "")
-"""Where the web terminal reaches the SSH gateway, where not at the address that people use."""
-ONE_USE_TOKEN_LIFE = env.integer("JIT_ONE_USE_TOKEN_LIFE", 300)
-"""Seconds within which a one-use password must be used."""
-SESSION_CUT_WAIT = 1.5
-"""Seconds that a revocation waits for its gateways before it tries again."""
-GATEWAY_FENCE = env.integer("JIT_GATEWAY_FENCE", 30)
-"""A gateway that can't reach the database for so long ends its sessions by itself."""
-GATEWAY_LOST_AFTER = env.integer("JIT_GATEWAY_LOST_AFTER", 45)
-"""A gateway that was not seen for so long is given up; well over its own fence."""
-
 # --- Sign-in --------------------------------------------------------------------------
 AUTH_USER_MODEL = "identity.User"
 AUTHENTICATION_BACKENDS = ["jit.identity.authentication.PasswordBackend"]
@@ -427,51 +385,6 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": [],
 }
-
-# --- Recordings of access sessions (docs/recordings.md) -----------------------------------
-_DATA = Path(env.text("JIT_DATA", str(BASE_DIR / ".data")))
-RECORDINGS_SPOOL = Path(env.text("JIT_RECORDINGS_SPOOL", str(_DATA / "spool")))
-"""On a gateway's own disk: where a recording is until the store has it."""
-RECORDINGS_STORE = "sessions.recording.stores.filesystem.FileSystem"
-RECORDINGS_FOLDER = Path(env.text("JIT_RECORDINGS_FOLDER", str(_DATA / "recordings")))
-"""Where they lie for good, unless a bucket is named."""
-RECORDINGS_S3 = {
-    "bucket": env.text("JIT_RECORDINGS_S3_BUCKET", ""),
-    "prefix": env.text("JIT_RECORDINGS_S3_PREFIX", ""),
-    "endpoint": env.text("JIT_RECORDINGS_S3_ENDPOINT", ""),
-    "region": env.text("JIT_RECORDINGS_S3_REGION", ""),
-    "access_key": env.secret("JIT_RECORDINGS_S3_ACCESS_KEY", ""),
-    "secret_key": env.secret("JIT_RECORDINGS_S3_SECRET_KEY", ""),
-    "lock": env.choice("JIT_RECORDINGS_S3_LOCK", "", "GOVERNANCE", "COMPLIANCE"),
-}
-"""`lock` needs a bucket made with Object Lock: nobody then deletes before the time is over."""
-if RECORDINGS_S3["bucket"]:
-    RECORDINGS_STORE = "sessions.recording.stores.s3.S3"
-RECORDINGS_KEPT_DAYS = {
-    "low": env.integer("JIT_RECORDINGS_KEPT_DAYS_LOW", 90),
-    "medium": env.integer("JIT_RECORDINGS_KEPT_DAYS_MEDIUM", 180),
-    "high": env.integer("JIT_RECORDINGS_KEPT_DAYS_HIGH", 365),
-    "critical": env.integer("JIT_RECORDINGS_KEPT_DAYS_CRITICAL", 730),
-}
-"""By the risk of the role; a legal hold keeps a recording beyond that."""
-RECORDINGS_VERIFY_DAYS = env.integer("JIT_RECORDINGS_VERIFY_DAYS", 1)
-"""Each stored recording is read and verified again within so many days."""
-RECORDINGS_VERIFY_SECONDS = env.integer("JIT_RECORDINGS_VERIFY_SECONDS", 60)
-"""A worker does that for at most so many seconds of every five minutes."""
-RECORDINGS_MISSING_AFTER = env.integer("JIT_RECORDINGS_MISSING_AFTER", 3600)
-"""Seconds after a session's end when a recording that did not reach the store counts as lost."""
-
-REDACTION_PATTERNS = [
-    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
-    r"(?i)aws_?(?:secret_?access_?key|session_?token)\W{1,5}(?P<secret>[A-Za-z0-9/+=]{30,})",
-    r"(?i)\b(?:password|passwd|pwd)=(?P<secret>[^\s'\"&;]+)",
-    r"(?i)\b[a-z][a-z0-9+.-]{0,20}://[^/\s:@]*:(?P<secret>[^/\s@]+)@",
-    r"(?i)\b(?:password|passwd|secret|token)\b\s*(?:[=:]\s*)?'(?P<secret>(?:[^'\n]|'')+)'",
-    r"(?i)\b(?:authorization:\s*)?bearer\s+(?P<secret>[\w.~+/=-]{20,})",
-]
-"""What viewers of recordings don't see (its group `secret`, or all of it), beside private keys.
-The recording itself keeps it, sealed.
-"""
 
 # --- Language, time, log --------------------------------------------------------------
 LANGUAGE_CODE = "en"
