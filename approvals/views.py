@@ -22,7 +22,7 @@ from jit.identity.authentication import actor_of
 from jit.identity.models import User
 from jit.kernel import clock
 from jit.kernel.errors import DomainError, InvalidInput
-from jit.web.htmx import page
+from jit.web.htmx import page, say
 from jit.workflow.ports import ChainView, StepView
 
 SHOWN = 100
@@ -64,8 +64,8 @@ def chain(request: HttpRequest, request_id: UUID) -> HttpResponse:
 @page()
 @require_POST
 def decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
-    """Approve, approve for less or deny; answers with the panel as it is now, and with the
-    refusal in it where there is one.
+    """Approve, approve for less or deny; answers with the panel as it is now, and with what was
+    decided or, where it was refused, the refusal.
     """
     row = queries.row_for_deciding(_person(request), request_id)
     form = DecisionForm(request.POST)
@@ -77,9 +77,18 @@ def decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
     try:
         row = elevation.request_visible_to(_person(request), request_id)
     except elevation.UnknownRequest:
-        # Somebody who may not see it any more hears why, and nothing of the request.
-        raise refusal or elevation.UnknownRequest("You may not see this request.") from None
-    return _panel(request, row, form=form, refusal=refusal)
+        # Somebody who may not see it any more hears what came of it, and nothing of the request.
+        if refusal is not None:
+            raise refusal from None
+        return say(HttpResponse(), _decided(form, row))
+    panel = _panel(request, row, form=form, refusal=refusal)
+    return panel if refusal else say(panel, _decided(form, row))
+
+
+def _decided(form: DecisionForm, row: ElevationRequest) -> str:
+    word = {Verdict.APPROVE: "Approved", Verdict.DENY: "Denied"}
+    verdict = word[Verdict(form.cleaned_data["decision"])]
+    return f"{verdict}: {row.role.slug} for {row.requester.username}."
 
 
 def _decide(request: HttpRequest, row: ElevationRequest, form: DecisionForm) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from jit.elevation.models import AfterReview, ElevationRequest, Grant
 from jit.kernel.clock import rfc3339
+from jit.policy import weighed
 from jit.workflow.ports import ChainView, approvals
 
 _SHOWN_OF_RULING = (
@@ -15,7 +16,6 @@ _SHOWN_OF_RULING = (
     "rule",
     "guardrails",
     "max_duration_seconds",
-    "trace",
     "obligations",
     "chain",
 )
@@ -54,7 +54,10 @@ def _request(row: ElevationRequest, chain: ChainView | None) -> dict[str, Any]:
         "created_at": time(row.created_at),
         "lapses_at": time(row.lapses_at),
         "closed_at": time(row.closed_at),
-        "ruling": {name: row.ruling.get(name) for name in _SHOWN_OF_RULING},
+        "ruling": {
+            **{name: row.ruling.get(name) for name in _SHOWN_OF_RULING},
+            "trace": weighed.weighed(row.ruling),
+        },
         "chain": _chain(chain) if chain else [],
         "grant": grant(held, of=row) if held else None,
     }

@@ -132,11 +132,17 @@ class LocalTicketOut(Shape):
 
 
 class ClauseOut(Shape):
+    """One clause and how it went. A guardrail (`deny_when`) passes when it does not refuse.
+    `values` are the facts that it names, by dotted name, durations in whole seconds; `message`
+    says why it refuses and is empty where it passed.
+    """
+
     rule = serializers.CharField()
     part = serializers.CharField()
     text = serializers.CharField()
     passed = serializers.BooleanField(allow_null=True)
     message = serializers.CharField(allow_blank=True)
+    values = serializers.DictField()
 
 
 class RulingOut(Shape):

@@ -294,7 +294,9 @@ class _Judge:
         self.errors.append(f"{rule}.{part}: {error}")
 
     def note(self, rule: str, condition: Condition, passed: bool | None, message: str) -> None:
-        self.trace.append(Clause(rule, condition.part, condition.program.text, passed, message))
+        """Note how a clause went. Its sentence is of a refusal: it is noted where there was one."""
+        said = "" if passed else message
+        self.trace.append(Clause(rule, condition.part, condition.program.text, passed, said))
 
 
 _COMPARED = ("outcome", "rule", "guardrails", "max_duration_seconds", "chain")

@@ -70,6 +70,7 @@ class Clause(NamedTuple):
     """One clause and how it went. `passed` is None for a clause that could not be asked
     (its evaluation failed, or the ticket system is silent). A guardrail passes when it does
     not refuse. `part` is where the clause stands: `who`, `when[0]`, `deny_when`, …
+    `message` says why it refuses, and is empty where it passed.
     """
 
     rule: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, cast
 from urllib.parse import urlencode
 
@@ -102,16 +103,33 @@ def go(request: HttpRequest, address: str) -> HttpResponse:
     return HttpResponseRedirect(address)
 
 
+def say(response: HttpResponse, text: str) -> HttpResponse:
+    """Let the page say `text` once this answer is there: only an answer that knows what was done
+    says so, never the browser, which sees no more than that some answer came.
+    """
+    response.headers["HX-Trigger"] = json.dumps({"said": text})
+    return response
+
+
 def refused(request: HttpRequest, refusal: DomainError) -> HttpResponse:
     """Draw a refusal: for htmx the sentence that goes beside the form, else a page."""
-    context = {"problem": refusal, "status": refusal.status}
     if is_part(request):
-        response = render(request, "components/_problem.html", context, status=refusal.status)
-        response.headers["JIT-Problem"] = refusal.code
-        return response
+        found = {"title": refusal.title, "code": refusal.code, "detail": refusal.detail}
+        return problem(request, found, status=refusal.status)
     words = {
         "title": refusal.title or "That did not go through",
         "what": refusal.detail,
         "todo": "",
+        "problem": refusal,
+        "status": refusal.status,
     }
-    return render(request, "errors/error.html", {**context, **words}, status=refusal.status)
+    return render(request, "errors/error.html", words, status=refusal.status)
+
+
+def problem(request: HttpRequest, found: Mapping[str, str], *, status: int) -> HttpResponse:
+    """Draw `found` (title, code, detail) for beside the form that it refuses; the page puts it
+    where that form has a place for it.
+    """
+    response = render(request, "components/_problem.html", {"problem": found}, status=status)
+    response.headers["JIT-Problem"] = found["code"]
+    return response

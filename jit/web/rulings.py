@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jit.policy.facts import ATTRIBUTES, Kind
+from jit.policy.ruling import GUARDRAIL
 from jit.web.templatetags.pages import duration, who
 
 
@@ -26,6 +29,22 @@ class Rung:
     quorum: int
     answer_within: str
     names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One clause as it was weighed. `kind` is what it is for, `went` how it went; `message` is
+    its sentence, where it refused.
+    """
+
+    rule: str
+    kind: str
+    text: str
+    values: tuple[str, ...]
+    went: str
+    icon: str
+    tone: str
+    message: str
 
 
 ADMITTED = ("auto", "needs_approval")
@@ -77,3 +96,43 @@ def _obligations(owed: Mapping[str, Any]) -> list[Sentence]:
     if owed.get("review_after"):
         found.append(Sentence("Its use is reviewed afterwards.", "eye", "calm"))
     return found
+
+
+def conditions(clauses: Sequence[Mapping[str, Any]]) -> list[Condition]:
+    """Return what `policy.weighed` says of a ruling, drawable. That a guardrail refused nothing
+    is no merit, and its sentence, of a refusal, is then not true.
+    """
+    return [_condition(clause) for clause in clauses]
+
+
+def _condition(clause: Mapping[str, Any]) -> Condition:
+    guardrail, passed = clause["part"] == GUARDRAIL, clause["passed"]
+    if passed is None:
+        went, icon, tone = "not answered", "question", "calm"
+    elif guardrail:
+        went, icon, tone = (
+            ("did not refuse", "minus", "calm") if passed else ("refused", "octagon", "bad")
+        )
+    else:
+        went, icon, tone = ("held", "check", "ok") if passed else ("did not hold", "minus", "calm")
+    kind = "needs"
+    if guardrail:
+        kind = "refuses if"
+    elif clause["part"].startswith("break_glass"):
+        kind = "break-glass needs"
+    return Condition(
+        rule=clause["rule"],
+        kind=kind,
+        text=" ".join(clause["text"].split()),
+        values=tuple(f"{name} = {_value(name, one)}" for name, one in clause["values"].items()),
+        went=went,
+        icon=icon,
+        tone=tone,
+        message=clause["message"],
+    )
+
+
+def _value(name: str, value: object) -> str:
+    if ATTRIBUTES[name].kind is Kind.DURATION:
+        return duration(value)
+    return json.dumps(value, ensure_ascii=False)

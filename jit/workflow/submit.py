@@ -23,6 +23,7 @@ from jit.identity.step_up import StepUpRequired
 from jit.kernel.actor import Actor
 from jit.kernel.errors import DomainError, InvalidInput
 from jit.policy import operations as policy
+from jit.policy import weighed
 from jit.policy.ruling import Outcome, Ruling
 from jit.tickets import queries as tickets
 from jit.tickets.adapters.base import TicketSnapshot, TicketSystemUnavailable
@@ -232,7 +233,7 @@ def public(ruling: Ruling) -> dict[str, Any]:
         "rule": whole["rule"],
         "guardrails": whole["guardrails"],
         "max_duration_seconds": whole["max_duration_seconds"],
-        "trace": whole["trace"],
+        "trace": weighed.weighed(whole),
         "obligations": whole["obligations"],
         "chain": whole["chain"],
     }

@@ -213,6 +213,7 @@ def _judged(request: PageRequest) -> dict[str, Any]:
         "missing": missing,
         "shown": shown,
         "sentences": rulings.sentences(shown),
+        "conditions": rulings.conditions(shown["trace"]),
         "rungs": list(zip(rulings.rungs(shown), shown["who"] or [()] * 9, strict=False)),
         "chips": chips(longest, asked.duration_seconds)
         if longest and str(longest) != shown_longest

@@ -11,6 +11,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from jit.web import htmx
+
 _CODES = {400: "InvalidInput", 403: "NotAllowed", 404: "NotFound", 500: "BrokenHere"}
 _FOR_PROGRAMS = {
     404: "No resource has this address. Addresses end with a slash; /api/v1/schema/ lists them.",
@@ -35,7 +37,14 @@ def _page(request: HttpRequest, status: int, **words: Any) -> HttpResponse:
         return _problem(
             request, status, title=words["title"], detail=f"{words['what']} {words['todo']}"
         )
+    if htmx.is_part(request):
+        return htmx.problem(request, {"code": _CODES[status], **_beside(words)}, status=status)
     return render(request, "errors/error.html", {"status": status, **words}, status=status)
+
+
+def _beside(words: dict[str, Any]) -> dict[str, str]:
+    """Return the page's words as a refusal that is drawn beside a form."""
+    return {"title": words["title"], "detail": f"{words['what']} {words['todo']}"}
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 -- Django's signature
@@ -75,8 +84,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
             request,
             500,
             title="Something broke on our side",
-            detail="Nothing you sent is half done. Try again in a minute; if it stays, tell the "
-            "operators this request_id: it finds the fault in the log.",
+            detail="A change happens whole or not at all: look whether yours did before you "
+            "send it again. If this stays, tell the operators this request_id: it finds the fault "
+            "in the log.",
         )
     return render(
         request,

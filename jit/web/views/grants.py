@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -104,6 +105,11 @@ def take_back_all(request: PageRequest) -> HttpResponse:
             refusals.append(refusal)
     if refusals and not ended:
         return refused(request, refusals[0])
+    if refusals:
+        left = f"{ended} ended; {len(refusals)} could not be ended: {refusals[0].detail}"
+        messages.warning(request, left)
+    else:
+        messages.success(request, f"{ended} grants are being ended.")
     return go(request, f"{reverse('grants')}?{filters.as_query()}")
 
 

@@ -14,6 +14,7 @@ from jit.audit import queries as audit
 from jit.elevation import queries
 from jit.elevation.models import ElevationRequest
 from jit.identity.authentication import actor_of
+from jit.policy import weighed
 from jit.web import paging, rulings
 from jit.web.htmx import PageRequest, go, is_part, page
 from jit.workflow import access, lapse
@@ -84,7 +85,7 @@ def _whole(request: PageRequest, row: ElevationRequest) -> dict[str, Any]:
         "extensions": list(queries.extensions_of(grant)) if grant else [],
         "review": getattr(row, "after_review", None),
         "sentences": rulings.sentences(row.ruling),
-        "clauses": row.ruling.get("trace", []),
+        "conditions": rulings.conditions(weighed.weighed(row.ruling)),
     }
 
 

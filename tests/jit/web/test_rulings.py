@@ -41,3 +41,27 @@ class TestSentences:
         assert [one.text for one in rulings.sentences(ruling, missing=["Be on call."])] == [
             "Be on call."
         ]
+
+
+class TestConditions:
+    def test_a_guardrail_that_did_not_refuse_is_no_green_tick(self) -> None:
+        clause = {
+            "rule": "freeze",
+            "part": "deny_when",
+            "text": "request.change_freeze && request.duration > duration('1h')",
+            "passed": True,
+            "message": "",
+            "values": {"request.change_freeze": False, "request.duration": 900},
+        }
+        (one,) = rulings.conditions([clause])
+        assert (one.kind, one.went, one.tone) == ("refuses if", "did not refuse", "calm")
+        assert one.values == ("request.change_freeze = false", "request.duration = 15 min")
+
+    def test_a_break_glass_clause_is_told_from_what_the_request_needs(self) -> None:
+        clause = {"rule": "r", "part": "break_glass.allowed", "text": "true", "passed": False}
+        (one,) = rulings.conditions([{**clause, "message": "For sre.", "values": {}}])
+        assert (one.kind, one.went, one.message) == (
+            "break-glass needs",
+            "did not hold",
+            "For sre.",
+        )

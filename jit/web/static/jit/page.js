@@ -53,7 +53,7 @@ export function say(text) {
   line.className = "toast-line";
   line.textContent = text;
   document.getElementById("toasts").append(line);
-  setTimeout(() => line.remove(), 4000);
+  setTimeout(() => line.remove(), Math.max(4000, text.length * 80));
 }
 
 // Theme: system → light → dark → system. A cookie, so that the server draws the right one.
@@ -150,10 +150,15 @@ document.addEventListener("htmx:configRequest", (event) => {
   const mark = document.querySelector("[name=csrfmiddlewaretoken]")?.value || document.body.dataset.csrf;
   if (mark) event.detail.headers["X-CSRFToken"] = mark;
 });
-document.addEventListener("htmx:sendError", () => say("No answer from the server; nothing was changed. Try again."));
+// A line that broke, or a fault on the way, tells nothing of what became of a change.
+function unknown(event, happened) {
+  const reading = event.detail.requestConfig.verb === "get";
+  say(`${happened} ${reading ? "Try again." : "It is not known whether it arrived: look before you try again."}`);
+}
+document.addEventListener("htmx:sendError", (event) => unknown(event, "No answer from the server."));
 document.addEventListener("htmx:responseError", (event) => {
   const reference = event.detail.xhr.getResponseHeader("X-Request-Id");
-  say(`That failed on our side${reference ? ` (reference ${reference})` : ""}. Try again.`);
+  unknown(event, `Something failed on our side${reference ? ` (reference ${reference})` : ""}.`);
 });
 
 // A refusal belongs beside what was refused: into the form's own place for it.
@@ -165,8 +170,5 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (place) { event.detail.shouldSwap = true; event.detail.target = place; event.detail.swapOverride = "innerHTML"; }
 });
 
-// Say what a decision did: its card may be gone at once.
-document.addEventListener("htmx:afterRequest", (event) => {
-  const verdict = event.detail.requestConfig?.parameters?.decision;
-  if (event.detail.successful && verdict) say(verdict === "approve" ? "Approved" : "Denied");
-});
+// What was done is said by the answer that knows it (HX-Trigger): its card may be gone at once.
+document.addEventListener("said", (event) => say(event.detail.value));

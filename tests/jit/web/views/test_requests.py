@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from jit.workflow import lapse
-from tests.support.world import READER, World
+from tests.support.world import READER, WRITER, World
 
 PART = {"HX-Request": "true"}
 HOSTILE = '<img src=x onerror=alert(1)> \u202eevil <!channel> "quoted"'
@@ -117,3 +117,24 @@ class TestHome:
         assert "Connect" in text
         assert "Done" in text
         assert "You hold nothing now" in at("otto").get("/").content.decode()
+
+
+class TestConditions:
+    def test_a_refusals_sentence_is_not_shown_as_a_fact(
+        self, world: World, at: Callable[[str], Client]
+    ) -> None:
+        """“A change freeze is on” stood with a green tick while none was."""
+        request = world.ask()
+        page = at("udo").get(f"/requests/{request.pk}/").content.decode()
+        assert "change_freeze = false" in page
+        assert "A change freeze is on" not in page
+        assert "ask to join" not in page
+        told = world.api("rita").get(f"requests/{request.pk}/").json()["ruling"]["trace"]
+        assert {clause["message"] for clause in told if clause["passed"]} == {""}
+        assert any(clause["values"].get("request.change_freeze") is False for clause in told)
+
+    def test_nor_while_one_asks(self, world: World, at: Callable[[str], Client]) -> None:
+        form = {"role": WRITER, "ticket": world.tickets["sev2"], "duration_seconds": 600}
+        page = at("rita").post("/request/ruling/", form, headers=PART).content.decode()
+        assert "change_freeze = false" in page
+        assert "A change freeze is on" not in page
