@@ -86,6 +86,25 @@ def _every_action_is_noted() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _every_guard_stands_on_its_row() -> Iterator[None]:
+    """Refuse every UPDATE of the product that looks for its guard in a sub-select."""
+    from tests.support import guarding
+
+    with guarding.everywhere():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_guard_was_elsewhere() -> Iterator[None]:
+    from tests.support import guarding
+
+    yield
+    refused = guarding.refused.copy()
+    guarding.refused.clear()
+    assert refused == []
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from tests.support import sharing

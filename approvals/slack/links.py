@@ -239,9 +239,11 @@ def confirm(*, user: User, code_id: UUID, actor: Actor, now: dt.datetime) -> Sla
     standing = look_up(code.slack_user_id, team_id=code.team_id)
     refuse_standing(standing)
     with transaction.atomic():
-        used = SlackLinkCode.objects.filter(pk=code.pk, used_at__isnull=True).update(used_at=now)
+        used = SlackLinkCode.objects.filter(
+            pk=code.pk, used_at__isnull=True, expires_at__gt=now
+        ).update(used_at=now)
         if not used:
-            raise CodeUnknown("This code is used: make a new one.")
+            raise CodeUnknown("This code is used, or a newer one was made: make a new one.")
         return bind(
             user=user,
             team_id=code.team_id,

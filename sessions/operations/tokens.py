@@ -87,18 +87,20 @@ def waiting(*, external_name: str, door: Door) -> OneUseToken | None:
 
 
 def _use(door: Door, **which: Any) -> OneUseToken | None:
+    """Use the one password up, by a guard that stands on its own row alone: through a relation
+    (the owner's account) Django writes a sub-select, which lets everybody in who waited there.
+    """
     with transaction.atomic():
         now = db.now()
         hit = OneUseToken.objects.filter(
-            **which,
-            door=door.value,
-            used_at__isnull=True,
-            expires_at__gt=now,
-            user__is_active=True,
+            **which, door=door.value, used_at__isnull=True, expires_at__gt=now
         ).update(used_at=now)
         if not hit:
             return None
         token = OneUseToken.objects.select_related("user", "grant__request").get(**which)
+        if not token.user.is_active:
+            transaction.set_rollback(True)
+            return None
         audit.record(
             action="session.token-used",
             actor=_owner(token.user),
