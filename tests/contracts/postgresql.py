@@ -27,23 +27,37 @@ SERVICE = "elevation_service"
 SERVICE_PASSWORD = "services-own"
 
 
-def run_shipped(target: servers.Target, name: str, *, database: str = "postgres", **values: str):
-    """Run one of the shipped scripts with psql, as its first lines say."""
+def try_shipped(
+    target: servers.Target,
+    name: str,
+    *,
+    database: str = "postgres",
+    by: tuple[str, str] | None = None,
+    **values: str,
+) -> subprocess.CompletedProcess[str]:
+    """Run one of the shipped scripts with psql, as its first lines say: as the superuser, or `by`
+    a role with its password.
+    """
+    user, password = by or ("postgres", target.password)
     variables = [f"--set={key}={value}" for key, value in values.items()]
-    done = subprocess.run(
+    return subprocess.run(
         [
             wheel_binaries() / "psql",
             "--no-psqlrc",
             "--quiet",
             *variables,
             f"--file={SHIPPED / name}",
-            f"--dbname=host={target.host} port={target.port} user=postgres dbname={database}",
+            f"--dbname=host={target.host} port={target.port} user={user} dbname={database}",
         ],
-        env={"PGPASSWORD": target.password, "PATH": os.defpath, "LC_ALL": "C"},
+        env={"PGPASSWORD": password, "PATH": os.defpath, "LC_ALL": "C"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def run_shipped(target: servers.Target, name: str, **how: Any) -> None:
+    done = try_shipped(target, name, **how)
     assert done.returncode == 0, done.stderr
 
 
@@ -95,6 +109,7 @@ class PsqlSession(Session):
 
 class PostgreSQLGround(Ground):
     def __init__(self, version: str, cls: type[PostgreSQL] = PostgreSQL) -> None:
+        self.version = version
         self.target = prepared(version)
         self.cls = cls
         self.root = psycopg.connect(self.target.dsn(), autocommit=True)
@@ -188,6 +203,10 @@ class PostgreSQLGround(Ground):
 
     def reset(self) -> None:
         self.root.execute("TRUNCATE jit.tombstone")
+        self.reset_roles()
+
+    def reset_roles(self) -> None:
+        """Remove every ephemeral role with what it owns, wherever that is."""
         names = sorted(self.names())
         if names:
             self.root.execute(
@@ -195,9 +214,12 @@ class PostgreSQLGround(Ground):
                 " WHERE usename = ANY(%s)",
                 [names],
             )
-        for name in names:
-            role = sql.Identifier(name)
-            for database in ("warehouse", "postgres"):
-                with psycopg.connect(self.target.dsn(database), autocommit=True) as root:
-                    root.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(role))
-            self.root.execute(sql.SQL("DROP ROLE {}").format(role))
+        roles = sql.SQL(", ").join(map(sql.Identifier, names))
+        for (database,) in self._databases() if names else []:
+            with psycopg.connect(self.target.dsn(database), autocommit=True) as root:
+                root.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(roles))
+        if names:
+            self.root.execute(sql.SQL("DROP ROLE {}").format(roles))
+
+    def _databases(self) -> list[tuple[str]]:
+        return self.root.execute("SELECT datname FROM pg_database WHERE datallowconn").fetchall()

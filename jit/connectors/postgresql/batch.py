@@ -97,5 +97,5 @@ def note(
     ending.since_xid = str(found.note.get("since_xid", ""))
     ending.evidence |= {
         "removed_at_once" if at_once else "neutralised": True,
-        "memberships_removed": list(row["given"]),
+        "memberships_removed": list(row["member_of"]),
     }

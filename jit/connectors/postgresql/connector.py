@@ -26,7 +26,7 @@ from jit.connectors.base import (
     Revoked,
     Seen,
 )
-from jit.connectors.postgresql import batch, ending, health, look, means, writes
+from jit.connectors.postgresql import batch, ending, health, look, means, reach, writes
 from jit.connectors.postgresql.config import (
     EXTERNAL_NAME,
     PostgreSQLConfig,
@@ -91,6 +91,7 @@ class PostgreSQL(Connector):
                 self._refuse_a_strangers(existing, spec)
             if by.is_revoked(wire, spec.external_name):
                 raise Refused(f"{spec.external_name} was revoked already; it is not given again")
+            self._refuse_a_way_round(wire, role.member_of)
             note = {
                 "jit": 1,
                 "grant": spec.grant_id,
@@ -180,8 +181,8 @@ class PostgreSQL(Connector):
             raise Refused(invalid.detail) from None
 
     def _giving(self) -> AbstractContextManager[Wire]:
-        """Borrow a connection for giving: half the time for each of the six calls at most, so
-        that all of it ends before the caller's lease on the grant does (30 s of 40).
+        """Borrow a connection for giving: half the time for each of the seven calls at most, so
+        that all of it ends before the caller's lease on the grant does (35 s of 40).
         """
         hasty = replace(self.context, timeout_seconds=self.context.timeout_seconds / 2)
         return self.wires.borrow(hasty)
@@ -207,6 +208,11 @@ class PostgreSQL(Connector):
                 f"({clock.rfc3339(now)})"
             )
         return row
+
+    def _refuse_a_way_round(self, wire: Wire, role: str) -> None:
+        reached = reach.reached_from(wire, [role])
+        if why := reach.ways_round(reached, service=self.config.user):
+            raise Refused(f"{role} may not be given: {'; '.join(why)}")
 
     @staticmethod
     def _refuse_a_strangers(found: look.Found, spec: GrantSpec) -> None:

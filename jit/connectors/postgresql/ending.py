@@ -249,6 +249,9 @@ class Endings:
             "neutralised": harmless,
             "member_of": rows[0]["member_of"] if rows else [],
         }
+        kept = set(ending.evidence["member_of"])
+        gone = [each for each in ending.evidence.get("memberships_removed", ()) if each not in kept]
+        ending.evidence["memberships_removed"] = gone
         if not harmless:
             ending.fail(Ambiguous(f"{ending.name} came back while it was removed: {why.detail}"))
             return

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jit.connectors.base import Check, ConnectorError, Context, Health
-from jit.connectors.postgresql import direct, writes
+from jit.connectors.postgresql import direct, reach, writes
 from jit.connectors.postgresql.config import PostgreSQLConfig
 from jit.connectors.postgresql.wire import Wire, Wires
 from jit.kernel import clock
@@ -73,6 +73,7 @@ def _checks(wire: Wire, config: PostgreSQLConfig, skew: float) -> Iterator[Check
         yield from _direct_rights(wire, config, account)
     else:
         yield from _definer_rights(wire, config, account)
+    yield from reach.checks(reach.reached_from(wire, config.allowed_roles), service=config.user)
     yield Check(
         "can cut",
         ok=account["rolsuper"] or account["can_signal"],
@@ -125,13 +126,13 @@ def _direct_rights(
     )
     rows = wire.ask(
         "ask for rights",
-        "SELECT a.name, r.oid IS NOT NULL AS there, coalesce(r.rolsuper, false) AS super,"
+        "SELECT a.name, r.oid IS NOT NULL AS there,"
         " coalesce(bool_or(m.admin_option), false) AS admin,"
         " coalesce(bool_or(m.inherit_option OR m.set_option), false) AS uses"
         " FROM unnest(%s::text[]) AS a(name) LEFT JOIN pg_roles r ON r.rolname = a.name"
         " LEFT JOIN pg_auth_members m ON m.roleid = r.oid"
         " AND m.member = (SELECT oid FROM pg_roles WHERE rolname = current_user)"
-        " GROUP BY 1, 2, 3 ORDER BY 1",
+        " GROUP BY 1, 2 ORDER BY 1",
         [list(config.allowed_roles)],
     )
     missing = [row["name"] for row in rows if not row["there"]]
@@ -141,7 +142,6 @@ def _direct_rights(
         ok=not missing and not without,
         detail=_rights_missing(missing, without, "has no ADMIN on"),
     )
-    yield from _no_superusers([row["name"] for row in rows if row["super"]])
     uses = [row["name"] for row in rows if row["uses"]]
     yield Check(
         "uses nothing itself",
@@ -199,8 +199,8 @@ def _definer_rights(
         return
     rows = wire.ask(
         "ask for rights",
-        "SELECT a.name, r.oid IS NOT NULL AS there, l.role IS NOT NULL AS listed,"
-        " coalesce(r.rolsuper, false) AS super FROM unnest(%s::text[]) AS a(name)"
+        "SELECT a.name, r.oid IS NOT NULL AS there, l.role IS NOT NULL AS listed"
+        " FROM unnest(%s::text[]) AS a(name)"
         " LEFT JOIN pg_roles r ON r.rolname = a.name"
         " LEFT JOIN jit.allowed_role l ON l.role = a.name ORDER BY 1",
         [list(config.allowed_roles)],
@@ -212,7 +212,6 @@ def _definer_rights(
         ok=not missing and not without,
         detail=_rights_missing(missing, without, "is not allowed by jit.allowed_role to give"),
     )
-    yield from _no_superusers([row["name"] for row in rows if row["super"]])
 
 
 def _rights_missing(missing: list[str], without: list[str], lacks: str) -> str:
@@ -222,16 +221,6 @@ def _rights_missing(missing: list[str], without: list[str], lacks: str) -> str:
     if without:
         said.append(f"the service account {lacks} {', '.join(without)}")
     return "; ".join(said) or "every allowed role can be given"
-
-
-def _no_superusers(names: list[str]) -> Iterator[Check]:
-    yield Check(
-        "gives no superuser",
-        ok=not names,
-        detail=f"{', '.join(names)} is a superuser: it could undo its own deadline"
-        if names
-        else "no allowed role is a superuser",
-    )
 
 
 def _left_over(wire: Wire) -> Iterator[Check]:

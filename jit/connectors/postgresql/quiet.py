@@ -19,8 +19,7 @@ from jit.connectors.postgresql.wire import Wire
 _LOOK = sql.SQL(
     "SELECT to_regclass('jit.tombstone') IS NOT NULL AS tombstones, {role},"
     " ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
-    " JOIN pg_roles o ON o.oid = m.grantor WHERE m.member = r.oid"
-    " AND o.rolname = current_user ORDER BY 1) AS given,"
+    " WHERE m.member = r.oid ORDER BY 1) AS member_of,"
     " r.oid = ANY(ARRAY(SELECT usesysid FROM pg_stat_activity WHERE usesysid IS NOT NULL))"
     " OR r.rolname = ANY(ARRAY(SELECT owner FROM pg_prepared_xacts))"
     " OR EXISTS (SELECT FROM pg_shdepend d WHERE d.refclassid = 'pg_authid'::regclass"

@@ -1,6 +1,6 @@
--- Lets ended roles be tidied up in one more database of a PostgreSQL 13 to 15 cluster. Run by a
--- superuser, with psql, after postgresql_15_definer.sql, in every database where people may come to
--- own things (that script runs it in its own database itself):
+-- Lets ended roles be tidied up in one more database of a PostgreSQL 13 to 15 cluster. Run with
+-- psql, by whoever ran postgresql_15_definer.sql and after it, in every database where people may come
+-- to own things (that script runs it in its own database itself):
 --
 --   psql -d orders -f postgresql_15_database.sql
 --
@@ -11,6 +11,12 @@
 \if :{?definer} \else \set definer elevation_definer \endif
 
 BEGIN;
+
+-- What follows belongs to the definer. Whoever is no superuser must be a member of it for that long.
+SELECT NOT pg_has_role(current_user, :'definer', 'MEMBER') AS lent \gset
+\if :lent
+GRANT :"definer" TO CURRENT_USER;
+\endif
 
 CREATE SCHEMA IF NOT EXISTS jit AUTHORIZATION :"definer";
 REVOKE ALL ON SCHEMA jit FROM PUBLIC;
@@ -51,5 +57,10 @@ END $$;
 
 REVOKE ALL ON FUNCTION jit.release_owned(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION jit.release_owned(text, text) TO :"service";
+
+RESET ROLE;
+\if :lent
+REVOKE :"definer" FROM CURRENT_USER;
+\endif
 
 COMMIT;

@@ -1,10 +1,13 @@
--- Sets up a cluster of PostgreSQL 13 to 15 as a target. Run by a superuser, with psql, in the
--- database that the target's configuration names ("database"):
+-- Sets up a cluster of PostgreSQL 13 to 15 as a target. Run with psql, in the database that the
+-- target's configuration names ("database"), by a superuser; or, on a managed service, by a role with
+-- CREATEROLE and CREATE on that database:
 --
 --   psql -v roles=orders_ro,orders_rw -v longest='4 hours' -f postgresql_15_definer.sql
 --   \password elevation_service
 --
--- roles     what may be given, with commas between (required; each must exist and be no superuser)
+-- roles     what may be given, with commas between (required). Each must exist, and neither be nor
+--           reach by membership a superuser or a role that may make roles, replicate, or act on the
+--           server's machine
 -- longest   the longest time any of them may be given for, from now on   (1 day)
 -- service   our service account           (elevation_service)
 -- escrow    takes over what an ended role owned   (elevation_escrow)
@@ -36,12 +39,23 @@ WHERE to_regrole(quote_ident(:'definer')) IS NULL \gexec
 SELECT format('CREATE ROLE %I LOGIN CONNECTION LIMIT 40', :'service')
 WHERE to_regrole(quote_ident(:'service')) IS NULL \gexec
 
+-- What follows belongs to the definer. Whoever is no superuser must be a member of it for that long.
+SELECT NOT pg_has_role(current_user, :'definer', 'MEMBER') AS lent \gset
+\if :lent
+GRANT :"definer" TO CURRENT_USER;
+\endif
+
 GRANT :"escrow" TO :"definer";
 -- Revoking a role ends no open session; ending its backend does.
 GRANT pg_signal_backend TO :"service";
--- Lets the health check see whether pg_hba.conf lets anybody in without a password, past VALID UNTIL.
+-- Lets the health check see whether pg_hba.conf lets anybody in without a password, past VALID UNTIL;
+-- on a managed service nobody can give that, and the health check says what it doesn't know.
+SELECT has_function_privilege('pg_hba_file_rules()', 'EXECUTE WITH GRANT OPTION')
+  AND has_table_privilege('pg_hba_file_rules', 'SELECT WITH GRANT OPTION') AS hba \gset
+\if :hba
 GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules() TO :"service";
 GRANT SELECT ON pg_catalog.pg_hba_file_rules TO :"service";
+\endif
 
 CREATE SCHEMA IF NOT EXISTS jit AUTHORIZATION :"definer";
 REVOKE ALL ON SCHEMA jit FROM PUBLIC;
@@ -62,6 +76,8 @@ CREATE INDEX IF NOT EXISTS tombstone_at ON jit.tombstone (at);
 REVOKE ALL ON jit.allowed_role, jit.tombstone FROM PUBLIC;
 GRANT SELECT ON jit.allowed_role TO :"service";
 
+\ir postgresql_why_not.sql
+
 INSERT INTO jit.allowed_role (role, longest)
 SELECT trim(role), :'longest'::interval FROM regexp_split_to_table(:'roles', ',') AS role
 ON CONFLICT (role) DO UPDATE SET longest = excluded.longest;
@@ -75,8 +91,9 @@ BEGIN
   IF at_most IS NULL THEN
     RAISE EXCEPTION 'the role % may not be given', wanted_role USING ERRCODE = 'JT001';
   END IF;
-  IF EXISTS (SELECT FROM pg_roles WHERE rolname = wanted_role::name AND rolsuper) THEN
-    RAISE EXCEPTION 'the role % is a superuser', wanted_role USING ERRCODE = 'JT001';
+  IF jit.why_not(wanted_role) IS NOT NULL THEN
+    RAISE EXCEPTION 'the role % may not be given: %', wanted_role, jit.why_not(wanted_role)
+      USING ERRCODE = 'JT001';
   END IF;
   IF deadline IS NULL OR NOT isfinite(deadline) OR deadline <= clock_timestamp() THEN
     RAISE EXCEPTION 'the deadline has passed or is none' USING ERRCODE = 'JT002';
@@ -201,6 +218,11 @@ GRANT EXECUTE ON FUNCTION
   jit.neutralise(text[]),
   jit.drop_roles(text[])
 TO :"service";
+
+RESET ROLE;
+\if :lent
+REVOKE :"definer" FROM CURRENT_USER;
+\endif
 
 COMMIT;
 

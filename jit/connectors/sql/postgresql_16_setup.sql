@@ -1,10 +1,13 @@
--- Sets up a cluster of PostgreSQL 16 or later as a target. Run by a superuser, with psql, in the
--- database that the target's configuration names ("database"):
+-- Sets up a cluster of PostgreSQL 16 or later as a target. Run with psql, in the database that the
+-- target's configuration names ("database"), by a superuser; or, on a managed service, by a role with
+-- CREATEROLE, CREATE on that database, and ADMIN on pg_signal_backend and on the roles to be given:
 --
 --   psql -v roles=orders_ro,orders_rw -f postgresql_16_setup.sql
 --   \password elevation_service
 --
--- roles     what may be given, with commas between (required; each must exist and be no superuser)
+-- roles     what may be given, with commas between (required). Each must exist, and neither be nor
+--           reach by membership a superuser or a role that may make roles, replicate, or act on the
+--           server's machine
 -- service   our service account           (elevation_service)
 -- escrow    takes over what an ended role owned   (elevation_escrow)
 --
@@ -31,6 +34,10 @@
 
 BEGIN;
 
+CREATE SCHEMA IF NOT EXISTS jit;
+REVOKE ALL ON SCHEMA jit FROM PUBLIC;
+\ir postgresql_why_not.sql
+
 SELECT format('CREATE ROLE %I NOLOGIN', :'escrow')
 WHERE to_regrole(quote_ident(:'escrow')) IS NULL \gexec
 SELECT format('CREATE ROLE %I LOGIN NOINHERIT CONNECTION LIMIT 40', :'service')
@@ -51,14 +58,17 @@ GRANT pg_signal_backend TO :"service" WITH ADMIN FALSE, INHERIT TRUE, SET FALSE;
 SELECT format('GRANT %I TO %I WITH ADMIN TRUE, INHERIT FALSE, SET FALSE', trim(role), :'service')
 FROM regexp_split_to_table(:'roles', ',') AS role \gexec
 
--- Lets the health check see whether pg_hba.conf lets anybody in without a password, past VALID UNTIL.
+-- Lets the health check see whether pg_hba.conf lets anybody in without a password, past VALID UNTIL;
+-- on a managed service nobody can give that, and the health check says what it doesn't know.
+SELECT has_function_privilege('pg_hba_file_rules()', 'EXECUTE WITH GRANT OPTION')
+  AND has_table_privilege('pg_hba_file_rules', 'SELECT WITH GRANT OPTION') AS hba \gset
+\if :hba
 GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules() TO :"service";
 GRANT SELECT ON pg_catalog.pg_hba_file_rules TO :"service";
+\endif
 
--- A provision that arrives after its revoke (a worker that was asleep) finds this and is refused.
-CREATE SCHEMA IF NOT EXISTS jit;
-REVOKE ALL ON SCHEMA jit FROM PUBLIC;
 GRANT USAGE ON SCHEMA jit TO :"service";
+-- A provision that arrives after its revoke (a worker that was asleep) finds this and is refused.
 CREATE TABLE IF NOT EXISTS jit.tombstone (
   name text PRIMARY KEY,
   at timestamptz NOT NULL DEFAULT clock_timestamp()

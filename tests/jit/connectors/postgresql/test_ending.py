@@ -83,6 +83,7 @@ class TestNeutralise:
         ground.root.execute(sql.SQL("GRANT payroll TO {}").format(name))
         answer = _answer(connector, spec)
         assert isinstance(answer, Revoked), answer
+        assert answer.evidence["memberships_removed"] == ["app_rw", "payroll"]
         assert not ground.names()
 
     def test_one_that_is_being_written_is_waited_for_and_stops_nobody(self, ground):

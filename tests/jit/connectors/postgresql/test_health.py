@@ -80,7 +80,6 @@ class TestExamine:
                 f"ALTER ROLE {SERVICE} RESET default_transaction_read_only",
                 "writable",
             ),
-            ("ALTER ROLE app_ro SUPERUSER", "ALTER ROLE app_ro NOSUPERUSER", "gives no superuser"),
         ],
     )
     def test_too_little_or_too_dangerous_is_not_ok(self, ground18, there, back, name):
