@@ -31,10 +31,12 @@ def _refuse_or_warm_up(**_kwargs: Any) -> None:
     """
     from django.utils.module_loading import import_string  # noqa: PLC0415
 
+    import_string("jit.ops.database_watch.wait_for_database")()
     try:
         import_string("jit.ops.checks.refuse_to_start_if_misconfigured")()
     except Exception as refused:
         raise SystemExit(f"{type(refused).__name__}: {refused}") from refused
+    import_string("jit.ops.database_watch.begin")()
     import_string("jit.ops.start.warm_up")()
     # A thread that comes back from a database waits up to so long for one that computes: in a
     # storm of endings each has some twenty answers to come back from in a batch.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from jit import keepalive
+from jit import keepalive, pool
 
 
 class Misconfigured(Exception):
@@ -88,11 +88,7 @@ def database(url: str) -> dict[str, Any]:
         "CONN_MAX_AGE": 0,
         "DISABLE_SERVER_SIDE_CURSORS": True,
         "OPTIONS": {
-            "pool": {
-                "min_size": 2,
-                "max_size": integer("JIT_DATABASE_POOL", 12),
-                "timeout": 10,
-            },
+            "pool": pool.options(integer("JIT_DATABASE_POOL", 12)),
             "application_name": text("JIT_PROCESS", "jit"),
             "connect_timeout": "5",
             **keepalive.LIBPQ,

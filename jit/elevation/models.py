@@ -282,3 +282,13 @@ class AfterReview(models.Model):
 
     def audit_links(self) -> dict[str, Any]:
         return self.request.audit_links()
+
+
+class Heartbeat(models.Model):
+    """When a work of the clock was last done whole, by the database's clock."""
+
+    work = models.CharField(max_length=40, primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.work} at {self.at}"

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from jit.elevation.models import AfterReview, ElevationRequest, Grant, Orphan
+from jit.elevation.models import AfterReview, ElevationRequest, Grant, Heartbeat, Orphan
 from jit.elevation.states import LIVE, GrantState, RequestState, ReviewState
 from jit.identity import permissions
 from jit.identity import queries as identity
@@ -316,3 +316,8 @@ def reviews_to_escalate(now: dt.datetime) -> list[AfterReview]:
     return list(
         reviews().filter(state=ReviewState.OPEN, due_at__lte=now, escalated_at__isnull=True)[:100]
     )
+
+
+def last_heartbeat(work: str) -> dt.datetime | None:
+    """Return when this work of the clock was last done whole; None if it never was."""
+    return Heartbeat.objects.filter(work=work).values_list("at", flat=True).first()

@@ -7,7 +7,8 @@ from typing import Any
 
 import psycopg
 from celery.beat import Scheduler
-from django.db import connections
+
+from jit.ops import apart
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,9 @@ class Lock:
     def _take(self) -> bool:
         connection = None
         try:
-            connection = _connect()
+            connection = apart.connect(
+                name="jit-beat-lock", options=f"-c idle_session_timeout={_SILENT_FOR_MS}"
+            )
             row = connection.execute(
                 "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [self._name]
             ).fetchone()
@@ -65,24 +68,6 @@ class Lock:
         if connection is not None:
             connection.close()
         return False
-
-
-def _connect() -> psycopg.Connection[Any]:
-    """Return a connection apart from Django's, with the same address and short patience."""
-    parameters = connections["default"].get_connection_params()
-    for name in ("cursor_factory", "context", "prepare_threshold"):
-        parameters.pop(name, None)
-    given = parameters.pop("options", "")
-    return psycopg.connect(
-        **parameters
-        | {
-            "autocommit": True,
-            "connect_timeout": 3,
-            "tcp_user_timeout": 3000,
-            "application_name": "jit-beat-lock",
-            "options": f"{given} -c idle_session_timeout={_SILENT_FOR_MS}".strip(),
-        }
-    )
 
 
 class LockedScheduler(Scheduler):

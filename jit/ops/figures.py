@@ -94,6 +94,9 @@ _OPEN = """
 SELECT (SELECT count(*) FROM elevation_orphan WHERE resolved_at IS NULL),
     (SELECT count(*) FROM elevation_afterreview WHERE state = 'OPEN' AND due_at <= %(now)s)
 """
+_SWEEP = """
+SELECT EXTRACT(EPOCH FROM %(now)s - at)::float8 FROM elevation_heartbeat WHERE work = 'sweep'
+"""
 _EVENTS = "SELECT action, count(*) FROM audit_event WHERE at >= %(since)s GROUP BY action"
 _TARGETS = """
 SELECT slug, (health ->> 'ok')::boolean, (health ->> 'skew_seconds')::float8,
@@ -131,6 +134,7 @@ class Figures:
     stuck: int
     oldest_overdue_seconds: float
     depth: Mapping[str, int]
+    sweep_age_seconds: float | None
     grants: Mapping[str, int]
     requests: Mapping[str, int]
     orphans: int
@@ -175,6 +179,7 @@ def take() -> Figures:
         ((overdue, stuck, oldest),) = rows(_OVERDUE)
         ((orphans, reviews_overdue),) = rows(_OPEN)
         states = rows(_STATES)
+        swept = rows(_SWEEP)
         return Figures(
             at=now,
             from_request=_durations(elevated, from_request),
@@ -185,6 +190,7 @@ def take() -> Figures:
             stuck=stuck,
             oldest_overdue_seconds=oldest or 0.0,
             depth=dict(rows(_DEPTH)),
+            sweep_age_seconds=max(0.0, swept[0][0]) if swept else None,
             grants={state: count for kind, state, count in states if kind == "grant"},
             requests={state: count for kind, state, count in states if kind == "request"},
             orphans=orphans,

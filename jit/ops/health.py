@@ -14,11 +14,15 @@ from django.db.migrations.executor import MigrationExecutor
 
 from jit.audit import queries as audit
 from jit.catalog import queries as catalog
+from jit.elevation import queries as elevation
+from jit.elevation.operations import SWEEP
 from jit.kernel import clock, db
 from jit.ops import broker
 
 MOST_SKEW_SECONDS = 2.0
 MOST_SEALING_LAG_SECONDS = 60.0
+MOST_SWEEP_AGE_SECONDS = 10.0
+"""The sweep runs each second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,17 @@ def _broker() -> tuple[bool, str]:
         return False, f"does not answer ({away}); the sweep does the work, less promptly"
 
 
+def _sweep() -> tuple[bool, str]:
+    last = elevation.last_heartbeat(SWEEP)
+    if last is None:
+        return False, "never ran: does a worker run, and a beat?"
+    age = (db.now() - last).total_seconds()
+    if age <= MOST_SWEEP_AGE_SECONDS:
+        return True, f"done {age:.0f} s ago"
+    told = "nothing is given, and what ends is ended by the clock alone; does a worker run?"
+    return False, f"last done {age:.0f} s ago: {told}"
+
+
 def _sealing() -> tuple[bool, str]:
     lag = audit.lag(now=db.now())
     told = f"{lag.waiting} events unsealed, the oldest for {lag.seconds:.0f} s"
@@ -98,6 +113,7 @@ CHECKS: tuple[tuple[str, Callable[[], tuple[bool, str]], bool], ...] = (
     ("migrations", migrations, True),
     ("clock", _clock, True),
     ("broker", _broker, False),
+    ("sweep", _sweep, False),
     ("sealing", _sealing, False),
     ("targets", _targets, False),
 )

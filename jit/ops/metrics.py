@@ -84,6 +84,10 @@ def _of_the_work(seen: figures.Figures) -> Iterator[Family]:
         "How long ago the oldest of the overdue ended",
         seen.oldest_overdue_seconds,
     )
+    if seen.sweep_age_seconds is not None:
+        yield _gauge(
+            "sweep_age_seconds", "How long ago the sweep was last done", seen.sweep_age_seconds
+        )
     yield _by("sweep_depth", "Rows that are due for work now", "work", seen.depth)
     yield _by(
         "grants",

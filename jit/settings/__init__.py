@@ -194,6 +194,10 @@ if env.secret("DATABASE_OWNER_URL", ""):
     DATABASES["owner"] = env.database(env.secret("DATABASE_OWNER_URL"))
     DATABASES["owner"]["OPTIONS"].pop("pool")
     DATABASES["owner"]["OPTIONS"]["options"] = "-c lock_timeout=4s"
+DATABASE_PATIENCE = env.integer("JIT_DATABASE_PATIENCE", 60)
+"""Seconds without an answer after which a worker or a clock ends, and for which one that starts
+waits for its database: longer than a restart or a fail-over takes.
+"""
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.secret("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
@@ -238,7 +242,6 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_start": 0,
 }
 CELERY_WORKER_CONSUMER = "jit.ops.consumer:LastingConsumer"
-CELERY_DB_REUSE_MAX = 10000
 CELERY_BEAT_SCHEDULER = "jit.ops.beat:LockedScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_IMPORTS = ["approvals.slack.tasks", "sessions.recording.tasks"]

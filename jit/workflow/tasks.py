@@ -7,6 +7,7 @@ from uuid import UUID
 
 from celery import shared_task
 
+from jit.elevation import operations as elevation
 from jit.elevation import queries
 from jit.kernel import db
 from jit.kernel.actor import CLOCK
@@ -55,6 +56,7 @@ def sweep() -> None:
     for request_id in queries.extensions_due():
         extend.apply_async(args=(str(request_id),), expires=20)
     break_glass.escalate_overdue()
+    elevation.note_heartbeat(work=elevation.SWEEP, now=db.now())
 
 
 @shared_task(name="jit.workflow.tell_ending_soon")

@@ -33,6 +33,8 @@ WARN_AT = (300.0, 60.0)
 """Seconds before its end at which a session's person is warned."""
 _NEARER = 0.01
 """What is told of an end is early by as long as the answer took: a later one is nearer."""
+_LOOK_WITHIN = 5.0
+"""A look that takes longer has failed: a database that is frozen would keep it for minutes."""
 _END_WITHIN = 5.0
 _CLOSE_EVERY = 0.02
 _ASKERS = 8
@@ -158,7 +160,8 @@ class House:
         while self._running:
             self._look_now.clear()
             try:
-                await self._look()
+                async with asyncio.timeout(_LOOK_WITHIN):
+                    await self._look()
                 self._last_look = loop.time()
             except Exception:  # the database is away: sessions end by their own clocks
                 log.warning("could not look at the books", exc_info=True)

@@ -18,6 +18,7 @@ from jit.elevation.operations.grants import (
     take_lease,
     withdraw_grant,
 )
+from jit.elevation.operations.heartbeats import SWEEP, note_heartbeat
 from jit.elevation.operations.orphans import (
     note_orphan,
     resolve_orphan,
@@ -38,6 +39,7 @@ from jit.elevation.operations.reviews import (
 )
 
 __all__ = [
+    "SWEEP",
     "GrantNotActive",
     "approve_request",
     "ask_also",
@@ -54,6 +56,7 @@ __all__ = [
     "escalate_review",
     "extend_grant",
     "finish_activation",
+    "note_heartbeat",
     "note_lost",
     "note_orphan",
     "note_waiting",

@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 
 from jit.env import Misconfigured
 from jit.ops.checks import refuse_to_start_if_misconfigured
+from jit.ops.database_watch import wait_for_database
 from sessions.gateways.place import PlaceTaken
 
 GATEWAYS = {
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("kinds", nargs="+", choices=sorted(GATEWAYS))
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        wait_for_database()
         refuse_to_start_if_misconfigured()
         try:
             asyncio.run(_serve(options["kinds"]))

@@ -72,10 +72,10 @@ class TestLock:
         assert first.held()
 
     def test_is_not_held_while_the_database_is_away(self, locks, monkeypatch, caplog):
-        def unreachable():
+        def unreachable(**_named: str):
             raise psycopg.OperationalError("connection refused")
 
-        monkeypatch.setattr(beat, "_connect", unreachable)
+        monkeypatch.setattr(beat.apart, "connect", unreachable)
         assert not locks[0].held()
         assert "connection refused" in caplog.text
 

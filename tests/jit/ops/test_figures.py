@@ -7,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from jit.catalog.models import Target
+from jit.elevation import operations as elevation
 from jit.elevation.models import AfterReview, Orphan
 from jit.ops import figures
 from tests.jit.ops.conftest import happened, seconds
@@ -100,6 +101,12 @@ class TestTake:
         assert seen.depth == {"activate": 2, "end": 1, "revoke": 1, "lapse": 1}
         assert seen.grants == {"SCHEDULED": 3, "ACTIVATING": 1, "ACTIVE": 1, "REVOKING": 2}
         assert seen.requests == {"PENDING": 1}
+
+    def test_when_it_was_last_swept(self, now) -> None:
+        assert figures.take().sweep_age_seconds is None
+        elevation.note_heartbeat(work=elevation.SWEEP, now=now - seconds(30))
+        elevation.note_heartbeat(work=elevation.SWEEP, now=now - seconds(12))
+        assert figures.take().sweep_age_seconds == pytest.approx(12, abs=2)
 
     def test_what_nobody_has_answered(self, requested, role, now) -> None:
         Orphan.objects.create(target=role.target, external_name="jit_x", found_at=now)

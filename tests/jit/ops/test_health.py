@@ -9,10 +9,17 @@ from django.db import connection
 from django.db.utils import OperationalError
 
 from jit.catalog.models import Target
+from jit.elevation import operations as elevation
+from jit.elevation.models import Heartbeat
 from jit.kernel import db as database
 from jit.ops import health
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _swept(db) -> None:
+    elevation.note_heartbeat(work=elevation.SWEEP, now=database.now())
 
 
 def by_name(report: health.Report) -> dict[str, health.Check]:
@@ -28,6 +35,7 @@ class TestExamine:
             "migrations",
             "clock",
             "broker",
+            "sweep",
             "sealing",
             "targets",
         ]
@@ -67,6 +75,17 @@ class TestExamine:
         report = health.examine()
         assert report.status == "degraded"
         assert "3 events unsealed, the oldest for 61 s" in by_name(report)["sealing"].detail
+
+    @pytest.mark.parametrize(("age", "ok"), [(9, True), (11, False)])
+    def test_a_sweep_that_is_long_past_is_told(self, age, ok) -> None:
+        Heartbeat.objects.update(at=database.now() - dt.timedelta(seconds=age))
+        report = health.examine()
+        assert by_name(report)["sweep"].ok is ok
+        assert report.status == ("ok" if ok else "degraded")
+
+    def test_a_sweep_that_never_ran_is_told(self) -> None:
+        Heartbeat.objects.all().delete()
+        assert "never ran" in by_name(health.examine())["sweep"].detail
 
     def test_an_ill_target_degrades_only(self, role) -> None:
         Target.objects.update(health={"ok": False})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from jit.elevation import operations as elevation
+from jit.kernel import db
 from jit.ops import health, urls
 
 pytestmark = pytest.mark.django_db
@@ -27,6 +29,7 @@ class TestLivez:
 
 class TestReadyz:
     def test_answers_with_each_check(self, client) -> None:
+        elevation.note_heartbeat(work=elevation.SWEEP, now=db.now())
         response = client.get("/readyz")
         assert response.status_code == 200
         answer = response.json()
@@ -36,6 +39,7 @@ class TestReadyz:
             "migrations": True,
             "clock": True,
             "broker": True,
+            "sweep": True,
             "sealing": True,
             "targets": True,
         }
