@@ -7,7 +7,9 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -17,6 +19,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from jit import keepalive
+from jit.connectors import watchdog
 from jit.connectors.base import Ambiguous, ConnectorError, Context, Refused, Unreachable
 from jit.connectors.postgresql.config import PostgreSQLConfig
 from jit.connectors.secret_refs import SecretUnavailable
@@ -24,12 +27,17 @@ from jit.connectors.secret_refs import SecretUnavailable
 type Rows = list[dict[str, Any]]
 type Statement = LiteralString | sql.SQL | sql.Composed
 
-_KEPT_PER_DATABASE = 8
+_KEPT = 8
+_KEPT_SECONDS = 3
+"""A database is renamed or dropped once nobody is connected to it, which is waited for for 5 s
+(CountOtherDBBackends in the server's source): whoever does that must not fail because of us.
+"""
 _OPTIONS = (
     "-c search_path=pg_catalog,pg_temp -c datestyle=ISO -c timezone=UTC"
     " -c client_min_messages=error -c statement_timeout=60s"
     " -c idle_in_transaction_session_timeout=60s"
 )
+_NO_SUCH_FUNCTION = {"3F000", "42883"}
 _FLUSHED: LiteralString = (
     "SELECT set_config('synchronous_commit', 'local', false)"
     " WHERE current_setting('synchronous_commit') = 'off'"
@@ -92,7 +100,9 @@ class Wire:
                     pass
                 return cursor.fetchall() if cursor.description else []
             except psycopg.Error as error:
-                raise translate(error, step=step, committing=committing) from None
+                raise self._named(
+                    translate(error, step=step, committing=committing), error
+                ) from None
 
         return self.context.call(step, talk, abort=self._abort)
 
@@ -110,6 +120,15 @@ class Wire:
         """Commit. Raises Ambiguous when the answer is lost."""
         self.ask(step, "COMMIT", committing=True)
 
+    def _named(self, failure: ConnectorError, error: psycopg.Error) -> ConnectorError:
+        """Return the failure; one for want of our functions says where, and what to do."""
+        if error.sqlstate in _NO_SUCH_FUNCTION and "jit" in failure.detail:
+            failure.detail += (
+                f"; our functions are missing in the database {self.connection.info.dbname}: run "
+                "postgresql_15_database.sql there"
+            )
+        return failure
+
     def _abort(self) -> None:
         """Break the connection from another thread: whoever waits on it gets an error."""
         with contextlib.suppress(OSError, psycopg.Error):
@@ -119,16 +138,20 @@ class Wire:
 
 
 class Wires:
-    """The connections to one cluster, a few kept open for each database. Thread-safe; a forked
-    child starts with none.
+    """The connections to one cluster. A few to the configured database are kept open, for a
+    moment; those to others end with their use. Thread-safe; a forked child starts with none.
     """
 
     def __init__(self, config: PostgreSQLConfig) -> None:
         self._config = config
-        self._idle: dict[str, list[psycopg.Connection[dict[str, Any]]]] = {}
         self._lock = threading.Lock()
-        self._owner = os.getpid()
         self._closed = False
+        self._afresh()
+
+    def _afresh(self) -> None:
+        self._idle: list[tuple[float, psycopg.Connection[dict[str, Any]]]] = []
+        self._call_off: Callable[[], None] | None = None
+        self._owner = os.getpid()
 
     @contextlib.contextmanager
     def borrow(self, context: Context, *, database: str | None = None) -> Iterator[Wire]:
@@ -137,7 +160,9 @@ class Wires:
         go too: what lost one (a firewall, a failover) lost all, and each would cost its own wait.
         """
         name = database or self._config.database
-        connection = self._take(name) or self._connect(context, name)
+        keep = name == self._config.database
+        self._leave_the_parents()
+        connection = (self._take() if keep else None) or self._connect(context, name)
         try:
             yield Wire(connection, context)
         except BaseException as failure:
@@ -145,51 +170,67 @@ class Wires:
             if isinstance(failure, (Unreachable, Ambiguous)) and not isinstance(failure, Busy):
                 self._forget()
             raise
-        self._give_back(name, connection)
+        if not (keep and self._keep(connection)):
+            connection.close()
 
     def close(self) -> None:
         self._closed = True
         self._forget()
 
-    def _forget(self) -> None:
-        """Close what is kept."""
+    def _forget(self, *, idle_for: float = 0) -> None:
+        """Close what is kept and was not used for so many seconds."""
+        until = time.monotonic() - idle_for
         with self._lock:
-            kept = [connection for idle in self._idle.values() for connection in idle]
-            self._idle.clear()
-        for connection in kept:
+            if self._call_off:
+                self._call_off()
+                self._call_off = None
+            gone = [connection for since, connection in self._idle if since <= until]
+            self._idle = [kept for kept in self._idle if kept[0] > until]
+            self._watch()
+        for connection in gone:
             connection.close()
 
     def __del__(self) -> None:
         if self._owner == os.getpid():
             self.close()
 
-    def _take(self, database: str) -> psycopg.Connection[dict[str, Any]] | None:
+    def _leave_the_parents(self) -> None:
+        """Start afresh in a forked child: closing its parent's sockets would speak on them."""
+        with self._lock:
+            if self._owner != os.getpid():
+                _INHERITED.append(self._idle)
+                self._afresh()
+
+    def _take(self) -> psycopg.Connection[dict[str, Any]] | None:
         while True:
             with self._lock:
-                if self._owner != os.getpid():
-                    # The parent's sockets: closing them here would speak on its connections.
-                    _INHERITED.append(self._idle)
-                    self._idle, self._owner = {}, os.getpid()
-                idle = self._idle.get(database)
-                if not idle:
+                if not self._idle:
                     return None
-                connection = idle.pop()
+                _, connection = self._idle.pop()
             if _is_quiet(connection):
                 return connection
             connection.close()
 
-    def _give_back(self, database: str, connection: psycopg.Connection[dict[str, Any]]) -> None:
+    def _keep(self, connection: psycopg.Connection[dict[str, Any]]) -> bool:
+        """Keep the connection for whoever needs one next, unless it or we have had our time."""
         with self._lock:
-            idle = self._idle.setdefault(database, [])
-            well = (
+            keeps = (
                 not connection.closed
                 and connection.info.transaction_status == TransactionStatus.IDLE
                 and not self._closed
+                and len(self._idle) < _KEPT
             )
-            if well and len(idle) < _KEPT_PER_DATABASE:
-                idle.append(connection)
-                return
-        connection.close()
+            if keeps:
+                self._idle.append((time.monotonic(), connection))
+                self._watch()
+            return keeps
+
+    def _watch(self) -> None:
+        """Have what is kept looked through when the oldest has had its time."""
+        if self._idle and not self._call_off:
+            forget = weakref.WeakMethod(self._forget)
+            due = self._idle[0][0] + _KEPT_SECONDS - time.monotonic()
+            self._call_off = watchdog.watch(max(due, 0), lambda: _close_idle(forget))
 
     def _connect(self, context: Context, database: str) -> psycopg.Connection[dict[str, Any]]:
         made: list[psycopg.Connection[dict[str, Any]]] = []
@@ -232,6 +273,11 @@ class Wires:
                 connection.close()
             raise
         return made[0]
+
+
+def _close_idle(forget: weakref.WeakMethod[Any]) -> None:
+    if method := forget():
+        method(idle_for=_KEPT_SECONDS)
 
 
 _INHERITED: list[Any] = []

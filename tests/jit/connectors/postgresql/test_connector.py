@@ -174,7 +174,7 @@ class TestWires:
         calls = []
         with closing(ground18.connector(Context(journal=calls.append))) as connector:
             connector.observe()
-            (parents,) = connector.wires._idle["postgres"]
+            ((_, parents),) = connector.wires._idle
             monkeypatch.setattr(os, "getpid", lambda: -1)
             connector.observe()
             assert [call.step for call in calls] == ["connect", "observe"] * 2

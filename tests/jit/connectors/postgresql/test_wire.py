@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -8,6 +9,7 @@ from psycopg import sql
 
 from jit.connectors.base import Refused, Unreachable
 from jit.connectors.postgresql import PostgreSQL
+from tests.contracts.ground import until
 from tests.contracts.kit import through_proxy
 from tests.contracts.postgresql import SERVICE, prepared
 
@@ -57,3 +59,58 @@ class TestBorrow:
             wire.ask("look", "SELECT nothing_there")
         with connector.wires.borrow(connector.context) as wire:
             assert wire.connection in kept
+
+
+def connected(ground, database: str) -> int:
+    """Return how many of our account's connections are open to a database."""
+    row = ground.root.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND datname = %s",
+        [SERVICE, database],
+    ).fetchone()
+    return row[0]
+
+
+class TestKeep:
+    @pytest.fixture
+    def ledger(self, ground):
+        ground.root.execute("CREATE DATABASE ledger")
+        yield "ledger"
+        ground.root.execute("DROP DATABASE IF EXISTS ledger WITH (FORCE)")
+        ground.root.execute("DROP DATABASE IF EXISTS renamed WITH (FORCE)")
+
+    def test_a_dba_renames_a_database_that_was_just_looked_through(self, ground, ledger):
+        with closing(ground.connector()) as connector:
+            with connector.wires.borrow(connector.context, database=ledger) as wire:
+                wire.ask("look", "SELECT 1")
+            ground.root.execute("ALTER DATABASE ledger RENAME TO renamed")
+
+    def test_a_dba_renames_the_targets_own_database(self, ground, ledger):
+        with closing(ground.connector(database=ledger)) as connector:
+            assert waits_for(connector) == "local"
+            assert connected(ground, ledger) == 1
+            ground.root.execute("ALTER DATABASE ledger RENAME TO renamed")
+
+    def test_closes_what_nobody_uses(self, ground, connector):
+        with contextlib.ExitStack() as borrowed:
+            for _ in range(3):
+                borrowed.enter_context(connector.wires.borrow(connector.context))
+        assert until(lambda: connected(ground, "postgres") == 0, seconds=10)
+        assert waits_for(connector) == "local"
+
+
+class TestAsk:
+    def test_names_the_database_whose_functions_are_missing(self, ground15):
+        ground15.root.execute("CREATE DATABASE bare")
+        try:
+            with closing(ground15.connector()) as connector:
+                spec = ground15.spec()
+                credential = connector.provision(spec).credential
+                with closing(ground15.log_in(credential, database="bare")) as session:
+                    session.connection.execute("SET ROLE NONE")
+                    session.connection.execute("SELECT lo_create(0)")
+                (answer,) = connector.revoke([spec])
+            assert "our functions are missing in the database bare" in answer.detail
+            assert "postgresql_15_database.sql" in answer.detail
+        finally:
+            ground15.reset_roles()
+            ground15.root.execute("DROP DATABASE bare WITH (FORCE)")
