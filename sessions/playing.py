@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sessions.recording import asciicast, screen
+from sessions.recording import asciicast, screen, terminal
 from sessions.recording.asciicast import Event
 
 LONGEST_LABEL = 100
@@ -22,11 +22,12 @@ _JOINED = 64 * 1024
 
 
 def for_player(events: Iterable[Event]) -> Iterator[Event]:
-    """Yield what a player shows: output, sizes, the end, and markers with a readable label.
+    """Yield what a player shows: output, sizes, the end, and markers with a readable label; all
+    as it can be drawn.
 
     Keystrokes are left out even where they were recorded: passwords are among them.
     """
-    for event in events:
+    for event in terminal.on_a_screen(events):
         if event.code == "m":
             yield Event(event.at, "m", label(event.fact()))
         elif event.code != "i":
@@ -42,9 +43,10 @@ def label(fact: Mapping[str, Any]) -> str:
         "file": f"{fact.get('op', 'file')} {fact.get('path', '')}",
         "forward": f"forward to {fact.get('to', '')}",
         "opened": f"opened: {fact.get('what', '')}",
+        "stdin": f"fed: {text}" if text else f"fed {fact.get('bytes', 0)} bytes",
         "cancel": "cancelled",
     }.get(kind, f"{kind}: {text}" if text else kind)
-    line = " ".join(words.split())
+    line = " ".join(f"{'refused: ' if fact.get('refused') else ''}{words}".split())
     return line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 1]}…"
 
 
@@ -76,7 +78,7 @@ class _Before:
     """What was shown before a part, as far as it matters for the screen at its beginning."""
 
     def __init__(self, header: Mapping[str, Any]) -> None:
-        self._header = header
+        self._header = terminal.usable_header(header)
         self._size = ""
         self._kept: deque[str] = deque()
         self._length = 0

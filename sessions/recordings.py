@@ -16,7 +16,7 @@ from jit.web.streaming import stream
 from sessions import queries
 from sessions.models import AccessSession
 from sessions.operations import viewing
-from sessions.recording import exporting, stored
+from sessions.recording import exporting, stored, terminal
 from sessions.recording.asciicast import Event
 from sessions.recording.models import Command, Recording, Tier, TranscriptLine
 from sessions.recording.redaction import Redactor
@@ -58,7 +58,8 @@ def read(recording: Recording) -> tuple[Header, Iterator[Event]]:
     events = Redactor.of_settings().events(reading.events())
     first = next(events, None)
     header = reading.header or {"term": {"cols": 80, "rows": 24}}
-    header = {**header, "timestamp": int(recording.began_at.timestamp())}
+    header = terminal.usable_header(header)
+    header["timestamp"] = int(recording.began_at.timestamp())
     rest = events if first is None else chain([first], events)
     return header, rest
 
@@ -79,8 +80,8 @@ def as_file(
     header, events = read(recording)
     viewing.downloaded(session=session, form=form, actor=actor)
     make: Callable[[], Iterator[bytes]] = {
-        "v2": lambda: exporting.v2(header, events),
-        "v3": lambda: exporting.v3(header, events),
+        "v2": lambda: exporting.v2(header, terminal.on_a_screen(events)),
+        "v3": lambda: exporting.v3(header, terminal.on_a_screen(events)),
         "text": lambda: exporting.text(events),
     }[form]
     ending, kind = _FILES[form]

@@ -24,6 +24,8 @@ RECORDINGS_S3 = {
 """`lock` needs a bucket made with Object Lock: nobody then deletes before the time is over."""
 if RECORDINGS_S3["bucket"]:
     RECORDINGS_STORE = "sessions.recording.stores.s3.S3"
+RECORDINGS_STDIN_TEXT = env.integer("JIT_RECORDINGS_STDIN_TEXT", 65536)
+"""Bytes of a program's standard input whose text is kept, for roles with `record_stdin: text`."""
 RECORDINGS_KEPT_DAYS = {
     "low": env.integer("JIT_RECORDINGS_KEPT_DAYS_LOW", 90),
     "medium": env.integer("JIT_RECORDINGS_KEPT_DAYS_MEDIUM", 180),
@@ -44,6 +46,7 @@ REDACTION_PATTERNS = [
     r"(?i)\b(?:password|passwd|pwd)=(?P<secret>[^\s'\"&;]+)",
     r"(?i)\b[a-z][a-z0-9+.-]{0,20}://[^/\s:@]*:(?P<secret>[^/\s@]+)@",
     r"(?i)\b(?:password|passwd|secret|token)\b\s*(?:[=:]\s*)?'(?P<secret>(?:[^'\n]|'')+)'",
+    r"\bMOSH CONNECT \d+ (?P<secret>\S+)",
     r"(?i)\b(?:authorization:\s*)?bearer\s+(?P<secret>[\w.~+/=-]{20,})",
 ]
 """What viewers of recordings don't see (its group `secret`, or all of it), beside private keys.

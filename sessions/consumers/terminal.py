@@ -16,6 +16,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from jit.identity import sockets
 from jit.kernel.errors import DomainError
+from sessions.recording.terminal import LARGEST, SMALLEST
 from sessions.terminal import calling, resuming
 from sessions.terminal.line import Line
 
@@ -25,7 +26,6 @@ ELSEWHERE = 4421
 """The close code that says: knock again, another process holds it."""
 TAKEN_OVER = 4409
 """The close code for a browser whose terminal was taken up by another page."""
-SMALLEST, LARGEST = 2, 1000
 LONGEST_INPUT = 1024 * 1024
 
 

@@ -7,6 +7,7 @@ late gets a picture of the screen first. Watching is on the record, and only for
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -22,7 +23,7 @@ from jit.kernel.actor import Channel
 from jit.kernel.errors import DomainError
 from sessions import playing, queries
 from sessions.operations import viewing
-from sessions.recording import asciicast, watching
+from sessions.recording import asciicast, terminal, watching
 from sessions.recording.redaction import Redactor
 
 log = logging.getLogger(__name__)
@@ -83,10 +84,13 @@ class Watch(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no ty
 async def _for_player(lines: AsyncIterator[str]) -> AsyncIterator[str]:
     """Yield lines without what was typed, and with markers in people's words."""
     skipped = 0
+    screen = terminal.Screen()
     async for line in lines:
         text = line.strip()
         if text.startswith("{"):
-            yield text
+            header = terminal.usable_header(json.loads(text))
+            screen = terminal.Screen(has_terminal=bool(header.pop("has_terminal", False)))
+            yield asciicast.compact(header)
             continue
         interval, code, told = asciicast.parse_line(text)
         if code == "i":
@@ -94,6 +98,7 @@ async def _for_player(lines: AsyncIterator[str]) -> AsyncIterator[str]:
             continue
         if code == "m":
             told = playing.label(asciicast.Event(0, code, told).fact())
+        told = screen.event(asciicast.Event(0, code, told)).text
         yield asciicast.event_line(interval + skipped, code, told).decode().strip()
         skipped = 0
 

@@ -65,7 +65,8 @@ class Lines:
     """Turns what one session did into lines, by a clock that never jumps.
 
     Bytes are decoded as they come: a character split over two reads is one character, while a
-    byte that belongs to none becomes U+FFFD, because players know only text.
+    byte that belongs to none becomes U+FFFD, because players know only text. Each stream is
+    decoded by itself: what a program says on its two outputs comes in between.
     """
 
     __slots__ = ("_clock", "_decoders", "_last", "_start")
@@ -74,17 +75,19 @@ class Lines:
         self._clock = clock
         self._start = clock()
         self._last = 0
-        self._decoders: dict[str, codecs.IncrementalDecoder] = {}
+        self._decoders: dict[tuple[str, str], codecs.IncrementalDecoder] = {}
 
     def now(self) -> int:
         """Return the microseconds since the beginning."""
         return (self._clock() - self._start) // 1000
 
-    def of_bytes(self, code: str, data: bytes, *, final: bool = False) -> tuple[int, bytes]:
+    def of_bytes(
+        self, code: str, data: bytes, *, stream: str = "", final: bool = False
+    ) -> tuple[int, bytes]:
         """Return when, and the line (empty while a character is only half there)."""
-        decoder = self._decoders.get(code)
+        decoder = self._decoders.get((code, stream))
         if decoder is None:
-            decoder = self._decoders[code] = _utf8("replace")
+            decoder = self._decoders[code, stream] = _utf8("replace")
         text = decoder.decode(data, final)
         return self.of_text(code, text) if text else (self._last, b"")
 
@@ -97,7 +100,9 @@ class Lines:
 
     def rest(self) -> list[tuple[int, bytes]]:
         """Return lines for characters that will never be whole."""
-        lines = [self.of_bytes(code, b"", final=True) for code in self._decoders]
+        lines = [
+            self.of_bytes(code, b"", stream=stream, final=True) for code, stream in self._decoders
+        ]
         return [(at, line) for at, line in lines if line]
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import zstandard
 
-from sessions.recording import asciicast
+from sessions.recording import asciicast, terminal
 from sessions.recording.pieces import Sealer
 from sessions.recording.spool import write_all
 
@@ -103,6 +103,7 @@ class Tape:
         self.watched: list[bytes] | None = None
         """Where lines go besides, while somebody watches; taken and set by `watching`."""
         self.header: dict[str, Any] = {}
+        """What watchers get as the first line: with the size as it is now, and `has_terminal`."""
         self._owner = owner
         self._descriptor = descriptor
         self._sealer = sealer
@@ -132,17 +133,19 @@ class Tape:
             self._add(0, line)
         self._owner.noticed(self, len(line), urgent=False)
 
-    def output(self, data: bytes) -> None:
-        """Record what the person saw. Record first, then pass on."""
-        self._bytes("o", data)
+    def output(self, data: bytes, *, errors: bool = False) -> None:
+        """Record what the person saw (of the program's `errors`). Record first, then pass on."""
+        self._bytes("o", data, "errors" if errors else "")
 
     def input(self, data: bytes) -> None:
         """Record keystrokes: only where policy asks for it, since passwords are among them."""
         self._bytes("i", data)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Record the terminal's new size."""
+        """Record the terminal's new size, or one that can be drawn instead."""
+        columns, rows = terminal.usable(columns, rows)
         self.header["term"] |= {"cols": columns, "rows": rows}
+        self.header["has_terminal"] = True
         self._text("r", f"{columns}x{rows}")
 
     def mark(self, fact: Mapping[str, Any]) -> None:
@@ -172,13 +175,13 @@ class Tape:
         self._owner.noticed(self, size, urgent=True)
         return await asyncio.wrap_future(self._done)
 
-    def _bytes(self, code: str, data: bytes) -> None:
+    def _bytes(self, code: str, data: bytes, stream: str = "") -> None:
         if not data:
             return
         with self._lock:
             if self._closing or self._failed:
                 return
-            at, line = self._lines.of_bytes(code, data)
+            at, line = self._lines.of_bytes(code, data, stream=stream)
             urgent = bool(line) and self._add(at, line)
         if line:
             self._owner.noticed(self, len(line), urgent=urgent)

@@ -131,7 +131,7 @@ class _Watch:
         self._next = message["next"]
         told = [] if self._begun else [asciicast.header_line(message["header"]).decode()]
         term = message["header"].get("term", {})
-        if self._begun and term:
+        if self._begun and message["header"].get("has_terminal"):
             told.append(_line("r", f"{term.get('cols', 80)}x{term.get('rows', 24)}"))
         told.append(_line("o", self._redactor.text(message["text"])))
         self._begun = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -122,6 +122,8 @@ class SSHRole(Config):
     forwards: Annotated[tuple[Forward, ...], Field(max_length=32)] = ()
     agent_forwarding: bool = False
     direct: bool = True
+    record_stdin: Literal["digest", "text"] = "digest"
+    """What a recording keeps of what programs without a terminal are fed."""
 
     @model_validator(mode="after")
     def _sound(self) -> SSHRole:

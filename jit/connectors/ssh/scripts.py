@@ -78,6 +78,32 @@ def end(names: Collection[str], tag: str) -> str:
     return _CLOCK + _FIND.replace("@TAG@", tag) + told + _LOOK
 
 
+# sshd's configuration names one of these, perhaps with options, or internal-sftp; a command that
+# only mentions such a name is a command.
+SFTP_SERVERS = (
+    "/usr/lib/openssh/sftp-server",
+    "/usr/libexec/openssh/sftp-server",
+    "/usr/libexec/sftp-server",
+    "/usr/lib/ssh/sftp-server",
+    "/usr/lib/sftp-server",
+    "/usr/local/libexec/sftp-server",
+)
+_SFTP = (
+    'set -f; set -- $SSH_ORIGINAL_COMMAND; case $1 in /*) [ -x "$1" ] && exec "$@" ;; esac;'
+    f' for s in {" ".join(SFTP_SERVERS)}; do [ -x "$s" ] && exec "$s"; done;'
+    " echo 'jit: this host has no sftp-server program.' >&2; exit 127"
+)
+# The very form that `scp -O` sends: letters that mean nothing to a shell, options, one path.
+_SCP = (
+    ' [ "$(printf %s "$SSH_ORIGINAL_COMMAND" | LC_ALL=C tr -d'
+    " 'A-Za-z0-9 _.,:/@%+=~*?{}\\200-\\377-' | wc -c)\" -eq 0 ] || @REFUSE@; set -f;"
+    " set -- $SSH_ORIGINAL_COMMAND; shift; m=; while :; do case $1 in --) shift; break ;;"
+    " -*[!vrpdqtf]*|-) @REFUSE@ ;; -*) m=$m$1; shift ;; *) break ;; esac; done;"
+    " case $m in *[tf]*[tf]*) @REFUSE@ ;; *[tf]*) ;; *) @REFUSE@ ;; esac;"
+    ' [ $# = 1 ] || @REFUSE@; set +f; exec "${SHELL:-/bin/sh}" -c "$SSH_ORIGINAL_COMMAND"'
+)
+
+
 def session(name: str, role: SSHRole, tag: str) -> str:
     """Return the forced command of a person's certificate: it marks the session with the grant's
     name, refuses what the role does not allow, and hands over.
@@ -89,18 +115,20 @@ def session(name: str, role: SSHRole, tag: str) -> str:
     command = (
         'exec "${SHELL:-/bin/sh}" -c "$SSH_ORIGINAL_COMMAND"' if role.exec else refuse % "commands"
     )
-    files = (
-        'for s in "$SSH_ORIGINAL_COMMAND" /usr/lib/openssh/sftp-server'
-        " /usr/libexec/openssh/sftp-server /usr/libexec/sftp-server /usr/lib/ssh/sftp-server;"
-        ' do set -- $s; [ -x "$1" ] && exec "$@"; done;'
-        " echo 'jit: this host has no sftp-server program.' >&2; exit 127"
-        if role.sftp
-        else refuse % "file transfer"
-    )
+    files = _SFTP if role.sftp else refuse % "file transfer"
+    copies = ""
+    if role.sftp and not role.exec:
+        copies = f" 'scp -'*) {_SCP.replace('@REFUSE@', refuse % 'commands')} ;;"
     return (
         f"export {MARK}={name}@{tag}; case $SSH_ORIGINAL_COMMAND in '') {shell} ;;"
-        f" internal-sftp*|*/sftp-server*) {files} ;; *) {command} ;; esac"
+        f" internal-sftp|'internal-sftp '*|{_starts(SFTP_SERVERS)}) {files} ;;"
+        f"{copies} *) {command} ;; esac"
     )
+
+
+def _starts(programs: Collection[str]) -> str:
+    """Return the shell pattern of these programs, alone or with options."""
+    return "|".join(f"{program}|'{program} '*" for program in programs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from jit.connectors.ssh.config import SSHRole
 from jit.kernel.errors import NotAllowed
+from sessions.gateways.ssh.old_scp import OldScp
 
 type TermSize = tuple[int, int, int, int]
 """Columns, rows, and the width and height in pixels."""
 _PASSED_ON = ("LANG", "LC_", "COLORTERM", "TZ")
 _LONGEST_VALUE = 200
+# What mosh has ssh start, alone or within `sh -c`. It is how mosh says what it is about to do;
+# that nobody starts such a program otherwise is for the host's firewall to see to.
+_MOSH = re.compile(r"\bmosh-server\s+new\b")
 
 
 class NotOfThisRole(NotAllowed):
     """The role does not give this kind of use."""
+
+
+class PastTheGateway(NotAllowed):
+    """What was asked for would go on beside the gateway, where nothing records or ends it."""
 
 
 @dataclass(slots=True)
@@ -36,18 +45,15 @@ class Asked:
 
     @property
     def is_sftp(self) -> bool:
-        return self.kind == "subsystem" and self.command == "sftp"
+        """Whether the host's file server is asked for; whoever adds a terminal wants to see it."""
+        return self.kind == "subsystem" and self.command == "sftp" and self.size is None
 
     @property
-    def is_scp(self) -> bool:
-        """Whether this is the old protocol of scp (`scp -O`)."""
-        words = self.command.split()
-        return (
-            self.kind == "exec"
-            and len(words) > 2  # noqa: PLR2004 -- scp, its options, a path
-            and words[0].rpartition("/")[2] == "scp"
-            and any(word.startswith("-") and set(word) & {"t", "f"} for word in words[1:-1])
-        )
+    def old_scp(self) -> OldScp | None:
+        """What the old protocol of scp (`scp -O`) is asked for, where it is that and no more."""
+        if self.kind != "exec" or self.size is not None:
+            return None
+        return OldScp.of(self.command)
 
     def fact(self) -> dict[str, Any]:
         """Return what the recording says of it; a command's text is exact by protocol."""
@@ -57,14 +63,22 @@ class Asked:
 
 
 def refuse_unless_allowed(asked: Asked, role: SSHRole) -> None:
-    """Raise NotOfThisRole for what the role does not give."""
-    files = asked.is_sftp or asked.is_scp
+    """Raise NotOfThisRole for what the role does not give, PastTheGateway for mosh."""
+    files = asked.is_sftp or asked.old_scp is not None
     if files and not role.sftp:
         raise NotOfThisRole("Your role does not give file transfers (scp, sftp) here.")
     if asked.kind == "subsystem" and not asked.is_sftp:
-        raise NotOfThisRole(f"There is no subsystem {asked.command[:80]!r} through this gateway.")
+        terminal = " with a terminal" if asked.size is not None else ""
+        raise NotOfThisRole(
+            f"There is no subsystem {asked.command[:80]!r}{terminal} through this gateway."
+        )
     if asked.kind == "exec" and not (role.exec or files):
         raise NotOfThisRole("Your role gives a shell, not single commands: leave the command out.")
+    if asked.kind == "exec" and _MOSH.search(asked.command):
+        raise PastTheGateway(
+            "mosh talks to the host over UDP, past this gateway, where nothing is recorded. "
+            "Use ssh; the web terminal survives a change of networks, too."
+        )
     if asked.kind == "shell" and not role.shell:
         given = "single commands" if role.exec else "file transfers and forwards"
         raise NotOfThisRole(f"Your role gives no shell here, only {given}.")

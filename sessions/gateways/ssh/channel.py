@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
+from django.conf import settings
 
 from jit.connectors.ssh.config import SSHRole
 from jit.kernel.errors import DomainError
 from sessions.gateways.ssh import asking, notices
 from sessions.gateways.ssh.back import Back
+from sessions.gateways.ssh.notes import Notes
+from sessions.gateways.ssh.standard_input import StandardInput
 from sessions.gateways.ssh.taps import tap_for
 from sessions.gateways.unrecorded import Unrecorded
 from sessions.operations import moving
@@ -55,7 +58,8 @@ class Front(asyncssh.SSHServerSession[bytes]):
         self.channel: asyncssh.SSHServerChannel[bytes] | None = None
         self.back: Back | None = None
         self.asked = asking.Asked()
-        self.tap = tap_for(self.asked, self.tape)
+        self.fed = StandardInput(self.tape)
+        self.tap = tap_for(self.asked, Notes(self.tape, self.fed))
         self._early: list[tuple[bytes, int | None]] = []
         self._early_eof = False
         self._since_room = 0
@@ -129,6 +133,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
         if self.back is None:
             self._early_eof = True
         else:
+            self.fed.finish()
             self.back.write_eof()
         return True
 
@@ -163,6 +168,9 @@ class Front(asyncssh.SSHServerSession[bytes]):
         try:
             asking.refuse_unless_allowed(self.asked, self.role)
             await self._open_back()
+        except (asking.NotOfThisRole, asking.PastTheGateway) as refusal:
+            self.tape.mark({**self.asked.fact(), "refused": True})
+            self._say_and_leave(refusal.detail)
         except DomainError as refusal:
             self._say_and_leave(refusal.detail)
         except Exception:
@@ -174,7 +182,9 @@ class Front(asyncssh.SSHServerSession[bytes]):
         self.tape.mark(self.asked.fact())
         if self.asked.size is not None:
             self.tape.resize(*self.asked.size[:2])
-        self.tap = tap_for(self.asked, self.tape)
+        keep = settings.RECORDINGS_STDIN_TEXT if self.role.record_stdin == "text" else 0
+        self.fed = StandardInput(self.tape, keep=keep)
+        self.tap = tap_for(self.asked, Notes(self.tape, self.fed))
         await self._went_live()
         back = Back(self)
         await connection.create_session(
@@ -196,7 +206,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
             self.data_received(data, datatype)
         self._early.clear()
         if self._early_eof:
-            back.write_eof()
+            self.eof_received()
         if self.channel is not None:
             self.channel.resume_reading()
 
@@ -220,9 +230,11 @@ class Front(asyncssh.SSHServerSession[bytes]):
     # --- What the host says -----------------------------------------------------------
 
     def from_host(self, data: bytes, datatype: int | None) -> None:
-        """Record, then pass on."""
-        if self.tap.from_host(data):
-            self.tape.output(data)
+        """Record, then pass on. No protocol that a tap knows uses the error stream."""
+        if datatype is None:
+            self.tap.from_host(data)
+        else:
+            self.tape.output(data, errors=True)
         if self.channel is not None and not self._over:
             self.channel.write(data, datatype)
         self._since_room += len(data)
@@ -284,6 +296,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
         self._over = True
         self.visitor.fronts.discard(self)
         self.tap.finish()
+        self.fed.finish()
         if status is not None:
             self.tape.exit(status)
         self.house.spawn(self._close_books(because, comment, status))

@@ -1,52 +1,56 @@
 """What is understood of a session's bytes as they pass: nothing of a shell's, the files of a
-transfer's.
+transfer's. Whatever is not understood goes on record as it came.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from sessions.gateways.ssh.asking import Asked
+from sessions.gateways.ssh.notes import Notes
 from sessions.gateways.ssh.scp_tap import ScpTap
 from sessions.gateways.ssh.sftp_tap import SftpTap
 
 
-class Notes(Protocol):
-    """Where facts go: a tape."""
-
-    def mark(self, fact: Mapping[str, Any]) -> None: ...
-
-
 class Tap(Protocol):
-    """`from_host` returns whether what it was given is text that the person sees."""
+    """Hears both ways, before what it hears is passed on; `finish` once, at the end."""
 
     def from_person(self, data: bytes) -> None: ...
 
-    def from_host(self, data: bytes) -> bool: ...
+    def from_host(self, data: bytes) -> None: ...
 
     def finish(self) -> None: ...
 
 
-class Plain:
-    """Understands nothing; all that the host says is output."""
+class Program:
+    """Understands nothing: what the host says was shown, what it is told was fed to a program."""
 
-    def from_person(self, data: bytes) -> None: ...
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
 
-    def from_host(self, data: bytes) -> bool:  # noqa: ARG002 -- a Tap's signature
-        return True
+    def from_person(self, data: bytes) -> None:
+        self._notes.fed(data)
 
-    def finish(self) -> None: ...
+    def from_host(self, data: bytes) -> None:
+        self._notes.shown(data)
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
+class Terminal(Program):
+    """A program on a terminal: what is typed is not kept, since passwords are among it."""
+
+    def from_person(self, data: bytes) -> None:
+        """Keep nothing."""
 
 
 def tap_for(asked: Asked, notes: Notes) -> Tap:
     """Return what listens in on what was asked for."""
+    if asked.size is not None:
+        return Terminal(notes)
     if asked.is_sftp:
         return SftpTap(notes)
-    if asked.is_scp:
-        return ScpTap(notes, person_sends="t" in _options(asked.command))
-    return Plain()
-
-
-def _options(command: str) -> set[str]:
-    return {letter for word in command.split()[1:-1] if word.startswith("-") for letter in word}
+    if (scp := asked.old_scp) is not None:
+        return ScpTap(notes, scp)
+    return Program(notes)

@@ -16,7 +16,7 @@ from jit.elevation.models import Grant
 from jit.kernel.errors import DomainError
 from sessions import queries
 from sessions.fingerprints import fingerprint_of
-from sessions.gateways.ssh import upstream
+from sessions.gateways.ssh import refusals, upstream
 from sessions.gateways.ssh.channel import Front
 from sessions.gateways.ssh.forwards import open_forward
 from sessions.models import OneUseToken, SshKey
@@ -56,6 +56,7 @@ class Visitor(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self.connection = conn
+        refusals.note_on(conn, self)
         if not self.gateway.take_place(self):
             conn.disconnect(
                 asyncssh.DISC_TOO_MANY_CONNECTIONS,
@@ -179,6 +180,21 @@ class Visitor(asyncssh.SSHServer):
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> asyncssh.SSHTCPSession[bytes]:
         return open_forward(self, dest_host, dest_port, orig_host, orig_port)  # type: ignore[return-value] # asyncssh awaits it
+
+    def server_requested(self, listen_host: str, listen_port: int) -> bool:
+        return refusals.refuse(self, f"the person, from {listen_host or '*'}:{listen_port}")
+
+    def unix_server_requested(self, listen_path: str) -> bool:
+        return refusals.refuse(self, f"the person, from {listen_path}")
+
+    def unix_connection_requested(self, dest_path: str) -> bool:
+        return refusals.refuse(self, dest_path)
+
+    def tun_requested(self, unit: int | None) -> bool:  # noqa: ARG002 -- asyncssh's signature
+        return refusals.refuse(self, "a network device")
+
+    def tap_requested(self, unit: int | None) -> bool:  # noqa: ARG002 -- asyncssh's signature
+        return refusals.refuse(self, "a network device")
 
     async def _admitted(self) -> Front:
         """Return the session of a channel that was just asked for."""

@@ -12,7 +12,7 @@ from sessions.recording.transcript.line import clean
 
 LONGEST = 20_000
 _KINDS = {"command": "command", "exec": "command", "statement": "statement", "file": "file"}
-_KINDS |= {"forward": "forward", "copy": "file"}
+_KINDS |= {"forward": "forward", "copy": "file", "stdin": "input"}
 _TEXTS = ("text", "command", "statement", "sql", "path", "to", "name")
 # U+276F is the sign of some shells' prompts.
 _PROMPT = re.compile(
@@ -44,9 +44,12 @@ def of_fact(at_ms: int, fact: Mapping[str, Any]) -> Found | None:
     if kind is None:
         return None
     text = next((str(fact[name]) for name in _TEXTS if fact.get(name)), "")
+    if kind == "input" and not text:
+        text = f"{fact.get('bytes', 0)} bytes, SHA-256 {fact.get('sha256', '')}"
     if not text:
         return None
     detail = {key: value for key, value in fact.items() if key not in {"kind", "text"}}
+    kind = "refused" if fact.get("refused") else kind
     return Found(at_ms, Tier.EXACT, kind, storable(text), _bounded(detail))
 
 
