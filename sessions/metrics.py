@@ -31,6 +31,10 @@ SELECT count(*), EXTRACT(EPOCH FROM (%(now)s - min(s.closed_at)))::float8
 FROM jit_sessions_accesssession s JOIN jit_sessions_recording r ON r.session_id = s.id
 WHERE r.stored_at IS NULL AND s.state IN ('CLOSED')
 """
+_UNSEALED = """
+SELECT EXTRACT(EPOCH FROM (%(now)s - min(closed_at)))::float8 FROM jit_sessions_accesssession
+WHERE state = 'CLOSED'
+"""
 _VERIFIED = """
 SELECT EXTRACT(EPOCH FROM (%(now)s - min(verified_at)))::float8 FROM jit_sessions_recording
 WHERE stored_at IS NOT NULL AND deleted_at IS NULL
@@ -48,6 +52,8 @@ def families() -> Iterator[GaugeMetricFamily]:
         broken, incomplete, missing, aside, failed = cursor.fetchone()
         cursor.execute(_WAITING, {"now": now})
         waiting, oldest = cursor.fetchone()
+        cursor.execute(_UNSEALED, {"now": now})
+        (unsealed,) = cursor.fetchone()
         cursor.execute(_VERIFIED, {"now": now})
         (unverified,) = cursor.fetchone()
     sessions = GaugeMetricFamily(
@@ -79,6 +85,11 @@ def families() -> Iterator[GaugeMetricFamily]:
         "jit_oldest_recording_not_stored_seconds",
         "How long ago the first of those sessions closed",
         value=max(0.0, oldest or 0.0),
+    )
+    yield GaugeMetricFamily(
+        "jit_oldest_session_unsealed_seconds",
+        "How long ago the first of the sessions closed that are not sealed",
+        value=max(0.0, unsealed or 0.0),
     )
     yield GaugeMetricFamily(
         "jit_oldest_recording_verified_seconds",

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import DateTimeField, Exists, Func, OuterRef, Q, QuerySet
+from django.db.models import Count, DateTimeField, Exists, Func, Min, OuterRef, Q, QuerySet
 
 from jit.elevation import queries as elevation
 from jit.elevation.models import Grant
@@ -21,7 +21,7 @@ from jit.kernel.errors import NotAllowed, NotFound
 from jit.workflow import access
 from jit.workflow.ports import approvals
 from sessions.models import AccessSession, SessionFlag, SshKey
-from sessions.states import OPEN, ClosedBecause
+from sessions.states import OPEN, ClosedBecause, SessionState
 
 
 class UnknownSession(NotFound):
@@ -210,3 +210,10 @@ def owner_of_key(fingerprint: str) -> SshKey | None:
 
 def keys_of(user: User) -> QuerySet[SshKey]:
     return SshKey.objects.filter(user=user, removed_at__isnull=True)
+
+
+def unsealed() -> tuple[int, dt.datetime | None]:
+    """Return how many closed sessions wait for their seal, and when the first of them closed."""
+    waiting = AccessSession.objects.filter(state=SessionState.CLOSED)
+    found = waiting.aggregate(count=Count("pk"), first=Min("closed_at"))
+    return found["count"], found["first"]

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils.module_loading import import_string
 
 from jit.audit import queries as audit
 from jit.catalog import queries as catalog
@@ -152,7 +154,8 @@ class Report:
 def examine() -> Report:
     """Return the report. When the database is away nothing that needs it is waited for."""
     done: list[Check] = []
-    for name, question, required in CHECKS:
+    wings = [(name, import_string(path), False) for name, path in settings.READINESS.items()]
+    for name, question, required in (*CHECKS, *wings):
         if done and not done[0].ok and name != "broker":
             done.append(Check(name, False, "not asked", required, 0))
         else:

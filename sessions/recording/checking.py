@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import threading
 import time
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from sessions.recording.stores.base import Store, StoreFailed, store
 from sessions.states import SessionState
 
 log = logging.getLogger(__name__)
+_missing = threading.Lock()
 MOST = 200
 """So many sessions are sealed in one run."""
 MOST_READ = 20_000
@@ -90,11 +92,20 @@ def seal_what_is_ready() -> int:
     Of one that nothing reached the store of for RECORDINGS_MISSING_AFTER seconds, that is said.
     """
     now = db.now()
-    ready = Recording.objects.filter(
-        stored_at__isnull=False, session__state=SessionState.CLOSED
-    ).values_list("pk", flat=True)[:MOST]
+    ready = (
+        Recording.objects.filter(stored_at__isnull=False, session__state=SessionState.CLOSED)
+        .order_by("session__closed_at")
+        .values_list("pk", flat=True)[:MOST]
+    )
     sealed = sum(operations.seal_if_closed(session_id=pk, now=now) for pk in ready)
-    return sealed + _seal_the_unrecorded(now) + _miss_the_lost(now)
+    sealed += _seal_the_unrecorded(now)
+    # Reading what a lost gateway left takes as long as it is big: one thread of a process does it.
+    if _missing.acquire(blocking=False):
+        try:
+            sealed += _miss_the_lost(now)
+        finally:
+            _missing.release()
+    return sealed
 
 
 def _seal_the_unrecorded(now: dt.datetime) -> int:

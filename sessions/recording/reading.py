@@ -53,6 +53,13 @@ class Reading:
                 last = max(last, event.at)
                 yield Event(last, event.code, event.text)
 
+    def by_piece(self) -> Iterator[tuple[int, list[Event]]]:
+        """Yield each piece's events with the number of the piece that follows, from which another
+        reading may go on.
+        """
+        for found, plain in self._unfolded():
+            yield found.header.seq + 1, list(self._events_of(found, plain))
+
     def ends_at(self) -> dt.datetime:
         """Return when the last line that was read was shown, by the gateway's clock."""
         ends = self._preamble.began + self.last_us
@@ -62,9 +69,14 @@ class Reading:
         """Read to the end for the problems alone: every piece is opened and unfolded, but its
         lines, which nobody asks for, are not taken apart (that would cost twice as much).
         """
-        for _ in self._unfolded():
+        for _ in self.steps():
             pass
         return self.problems
+
+    def steps(self) -> Iterator[None]:
+        """Do what `finish` does piece by piece, for who has other things to do in between."""
+        for _ in self._unfolded():
+            yield
 
     def _unfolded(self) -> Iterator[tuple[Found, bytes]]:
         """Yield each good piece with its lines; one object is in memory at a time."""

@@ -1,7 +1,8 @@
 """Brings recordings from the gateway's disk to the store, and finishes those of dead gateways.
 
 Runs in the gateway's own process, since the spool is on its machine. Each recording is brought
-away by itself: one that won't go is tried again with longer and longer pauses, then set aside.
+away by itself, in short turns, those with least left to bring first: a big one keeps nobody's from
+being sealed. One that won't go is tried again with longer and longer pauses, then set aside.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import datetime as dt
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
@@ -23,6 +25,7 @@ from sessions.recording import abandoned, operations, spool, spooled, stored
 from sessions.recording.models import Recording
 from sessions.recording.pieces import Damaged
 from sessions.recording.problems import Kind, Problem
+from sessions.recording.reading import Reading
 from sessions.recording.recorder import Recorder
 from sessions.recording.spool import Spool
 from sessions.recording.stores.base import Store, StoreFailed, store
@@ -32,8 +35,11 @@ EVERY = 1.0
 OBJECT_SECONDS = 10.0
 """Seconds until what is recorded of a live session is in the store as well."""
 LOOK_FOR_ABANDONED = 15.0
+TURN_SECONDS = 0.5
+"""How long one recording is worked at before the next one's turn, to the end of an object."""
 TRIES = 8
 LONGEST_PAUSE = 60.0
+STOPS_WITHIN = 20.0
 
 
 @dataclass(slots=True)
@@ -47,6 +53,9 @@ class Journey:
     sent_at: float = 0.0
     tries: int = 0
     next_try: float = 0.0
+    reading: Reading | None = None
+    """Of what the store has, begun once all is there; `steps` goes on with it."""
+    steps: Iterator[None] = field(default_factory=lambda: iter(()))
 
 
 class Uploader:
@@ -61,6 +70,8 @@ class Uploader:
         self._journeys: dict[UUID, Journey] = {}
         self._adopted: list[Spool] = []
         self._looked_at = 0.0
+        self._more = False
+        """Whether the last turn ended with something left that could be done at once."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recording-upload", daemon=True)
 
@@ -72,12 +83,15 @@ class Uploader:
         """End after what is under way; what is left is for the next gateway on this machine."""
         self._stopping.set()
         self._thread.join(30)
+        until = time.monotonic() + STOPS_WITHIN
         self.turn()
+        while self._more and time.monotonic() < until:
+            self.turn()
         for each in self._adopted:
             each.leave()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._every):
+        while not self._stopping.wait(0 if self._more else self._every):
             try:
                 self.turn()
             except DatabaseFailure as away:
@@ -88,15 +102,15 @@ class Uploader:
                 connection.close()
 
     def turn(self) -> None:
-        """Bring away what is due now."""
+        """Give a turn to each recording that is due now, and note whether one needs another."""
+        self._more = False
         self._adopt()
         for where in [self._recorder.spool, *self._adopted]:
-            for session_id in where.recordings():
-                journey = self._journeys.setdefault(session_id, Journey(where))
+            for session_id, journey in self._least_left_first(where):
                 if journey.next_try > time.monotonic():
                     continue
                 try:
-                    self._bring(session_id, journey)
+                    self._more |= not self._bring(session_id, journey)
                 except StoreFailed as failed:
                     self._failed(session_id, journey, failed)
                     if not failed.permanent:
@@ -114,6 +128,13 @@ class Uploader:
             self._adopted.remove(where)
             where.leave()
 
+    def _least_left_first(self, where: Spool) -> list[tuple[UUID, Journey]]:
+        journeys = [
+            (session_id, self._journeys.setdefault(session_id, Journey(where)))
+            for session_id in where.recordings()
+        ]
+        return sorted(journeys, key=lambda each: _left(where.path(each[0]), each[1]))
+
     def _adopt(self) -> None:
         if time.monotonic() < self._looked_at:
             return
@@ -123,38 +144,46 @@ class Uploader:
             log.warning("%s was abandoned with %d recordings", found.folder, len(left))
             self._adopted.append(found)
 
-    def _bring(self, session_id: UUID, journey: Journey) -> None:
+    def _bring(self, session_id: UUID, journey: Journey) -> bool:
+        """Do a turn's work; return False if it left something that could be done at once."""
         tape = self._recorder.tapes.get(session_id)
         path = journey.spool.path(session_id)
         if tape is None:
-            self._complete(session_id, journey, path)
-        elif not tape.ended:
+            return self._complete(session_id, journey, path)
+        if not tape.ended:
             waiting = tape.head.size - journey.offset
             old = time.monotonic() - journey.sent_at >= OBJECT_SECONDS
             if waiting >= spooled.OBJECT_BYTES or (old and tape.head.pieces > journey.seq):
-                self._send(session_id, journey, path, tape.head.size)
-        # Else its last head is about to be written into the books.
+                return self._send(session_id, journey, path, tape.head.size)
+        return True  # If it ended, its last head is about to be written into the books.
 
-    def _complete(self, session_id: UUID, journey: Journey, path: Path) -> None:
+    def _complete(self, session_id: UUID, journey: Journey, path: Path) -> bool:
         recording = self._row(session_id)
         if recording is None or not recording.final or recording.size != path.stat().st_size:
             abandoned.take_stock(session_id, path)
             recording = self._row(session_id)
         if recording is None:
             raise StoreFailed("the books know no such session", permanent=True)
-        self._send(session_id, journey, path, path.stat().st_size)
-        self._finish(session_id, recording, path)
+        began = time.monotonic()
+        if not self._send(session_id, journey, path, path.stat().st_size):
+            return False
+        if not self._read_back(recording, journey, until=began + TURN_SECONDS):
+            return False
+        self._finish(session_id, recording, journey, path)
         journey.spool.remove(session_id)
         del self._journeys[session_id]
+        return True
 
     def _row(self, session_id: UUID) -> Recording | None:
         return Recording.objects.select_related("session__role").filter(pk=session_id).first()
 
-    def _send(self, session_id: UUID, journey: Journey, path: Path, end: int) -> None:
+    def _send(self, session_id: UUID, journey: Journey, path: Path, end: int) -> bool:
+        """Send objects for the length of a turn; return whether all up to `end` are sent."""
+        until = time.monotonic() + TURN_SECONDS
         if journey.keep is None:
             recording = self._row(session_id)
             if recording is None:
-                return  # Its head is not in the books yet.
+                return True  # Its head is not in the books yet.
             journey.keep = operations.keep_until(session=recording.session, now=clock.now())
             self._resume(session_id, journey, path)
         for first, last, start, stop in spooled.objects_in(path, journey.offset, end):
@@ -164,6 +193,9 @@ class Uploader:
             self._store.put(stored.name(session_id, first, last), content, keep_until=journey.keep)
             journey.offset, journey.seq = stop, last + 1
             journey.sent_at, journey.tries = time.monotonic(), 0
+            if journey.sent_at > until and stop < end:
+                return False
+        return True
 
     def _resume(self, session_id: UUID, journey: Journey, path: Path) -> None:
         """Go on behind what the store has already, of before this gateway was started."""
@@ -174,12 +206,20 @@ class Uploader:
                 if header.seq < following:
                     journey.offset, journey.seq = offset + header.size, header.seq + 1
 
-    def _finish(self, session_id: UUID, recording: Recording, path: Path) -> None:
-        """Read it back from the store and write down how it is. What is wrong there and not
+    def _read_back(self, recording: Recording, journey: Journey, *, until: float) -> bool:
+        """Read what the store has now, until then; return whether all of it is read."""
+        if journey.reading is None:
+            journey.reading = stored.reading(recording, where=self._store)
+            journey.steps = journey.reading.steps()
+        return all(time.monotonic() <= until for _ in journey.steps)
+
+    def _finish(self, session_id: UUID, recording: Recording, journey: Journey, path: Path) -> None:
+        """Write down how it is, as it was read back from the store. What is wrong there and not
         here is no property of the recording: the spool is kept.
         """
         now = clock.now()
-        problems = stored.reading(recording, where=self._store).finish()
+        problems = journey.reading.problems if journey.reading else []
+        journey.reading = None  # Another try reads anew.
         if problems:
             here = stored.reading_of_file(recording, path).finish()
             unlike = [each for each in problems if _place(each) not in map(_place, here)]
@@ -193,6 +233,7 @@ class Uploader:
 
     def _failed(self, session_id: UUID, journey: Journey, failed: StoreFailed) -> None:
         journey.tries += 1
+        journey.reading = None
         pause = min(LONGEST_PAUSE, 2.0 ** min(journey.tries, 10))
         journey.next_try = time.monotonic() + pause
         log.error(
@@ -207,6 +248,14 @@ class Uploader:
                 session_id=session_id, why=f"{failed}; it lies at {aside}", now=clock.now()
             )
             del self._journeys[session_id]
+
+
+def _left(path: Path, journey: Journey) -> int:
+    """Return how many bytes of a spool's file are not in the store yet."""
+    try:
+        return path.stat().st_size - journey.offset
+    except OSError:
+        return 0  # It is told where its turn comes.
 
 
 def _place(problem: Problem) -> tuple[Kind, int | None, int | None]:

@@ -10,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from jit.kernel import clock
 from jit.ops import metrics
+from sessions import health
+from sessions.models import AccessSession
 from sessions.recording.models import Recording
 from tests.sessions import used
 
@@ -53,3 +55,17 @@ class TestFamilies:
         assert seen["jit_recordings_failed",] == 1
         assert seen["jit_recordings_not_stored",] == 2
         assert seen["jit_oldest_recording_not_stored_seconds",] > 0
+        assert seen["jit_oldest_session_unsealed_seconds",] > 0
+
+
+class TestReadiness:
+    def test_tells_of_a_session_that_waits_long_for_its_seal(self, world: Any) -> None:
+        assert health.sealing() == (True, "every closed session is sealed")
+        made = used.closed(used.opened(world.grant()))
+        assert health.sealing()[0]
+        AccessSession.objects.filter(pk=made.pk).update(
+            closed_at=clock.now() - dt.timedelta(seconds=health.MOST_UNSEALED_SECONDS + 5)
+        )
+        ok, told = health.sealing()
+        assert not ok
+        assert told.startswith("1 closed sessions are not sealed, the oldest for 30")

@@ -1,22 +1,25 @@
 """Makes recordings searchable: from the store, never in the path of what is recorded.
 
-Everything here can be thrown away and made again from the recording (`rebuild`).
+It is slow and optional, so nothing that is neither waits for it: it works in short turns, one
+recording after the other, computes outside every transaction, and is done by one thread of a
+process at most. Everything here can be thrown away and made again from the recording (`rebuild`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Iterator
-from itertools import batched
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from jit.kernel import db
 from sessions.recording import stored
-from sessions.recording.asciicast import Event
 from sessions.recording.models import Command, Recording, TranscriptLine
 from sessions.recording.stores.base import Store, StoreFailed, store
 from sessions.recording.transcript.commands import Found
@@ -26,61 +29,83 @@ log = logging.getLogger(__name__)
 MOST_LINES = 200_000
 MOST_COMMANDS = 50_000
 MOST_RECORDINGS = 50
-"""Recordings taken in one run of the clock's task."""
+"""Recordings taken in one run of the clock's task, if there is time for them."""
+RUN_SECONDS = 4.0
+TURN_SECONDS = 1.0
+"""How long one recording is worked at before the next one's turn, to the end of a piece."""
 PAUSE = dt.timedelta(seconds=10)
+"""Between two turns of a recording that grows; for so long also, nobody else begins one."""
 _ROWS = 2_000
+_working = threading.Lock()
 
 
 def index_what_is_due(*, where: Store | None = None) -> int:
-    """Index recordings that grew or ended since; return how many. One after the other, each in
-    its own transaction, so that a slow or broken one costs the others nothing.
+    """Give a turn to recordings that grew or ended since their last, those that had none first;
+    return how many. A slow or broken one costs the others nothing. Does nothing while another
+    thread of this process is at it.
     """
-    now = db.now()
+    if not _working.acquire(blocking=False):
+        return 0
+    try:
+        return _index_what_is_due(where or store())
+    finally:
+        _working.release()
+
+
+def _index_what_is_due(where: Store) -> int:
+    now, began = db.now(), time.monotonic()
     due = (
         Recording.objects.filter(text_done=False)
         .filter(Q(pieces__gt=F("indexed_pieces")) | Q(stored_at__isnull=False))
-        .filter(Q(indexed_at__isnull=True) | Q(indexed_at__lt=now - PAUSE))
+        .filter(Q(indexed_at__isnull=True) | Q(indexed_at__lte=now - PAUSE))
         .order_by(F("indexed_at").asc(nulls_first=True))
         .values_list("pk", flat=True)[:MOST_RECORDINGS]
     )
     done = 0
     for session_id in due:
+        if time.monotonic() - began > RUN_SECONDS:
+            break
         try:
-            done += index(session_id, where=where or store())
+            if _claim(session_id):
+                done += index(session_id, where=where)
         except StoreFailed as away:
             log.warning("the text of session %s waits for the store: %s", session_id, away)
-            _look_later(session_id)
         except Exception:
             log.exception("the text of session %s can't be made", session_id)
-            _look_later(session_id)
     return done
 
 
-def index(session_id: UUID, *, where: Store) -> bool:
-    """Index what the store has of a recording beyond what is indexed; return False if somebody
-    else is at it. The last part is indexed once all of it is stored.
+def _claim(session_id: UUID) -> bool:
+    """Take the next turn of a recording, unless somebody else did; it holds for PAUSE."""
+    now = db.now()
+    free = Q(indexed_at__isnull=True) | Q(indexed_at__lte=now - PAUSE)
+    return bool(
+        Recording.objects.filter(free, pk=session_id, text_done=False).update(indexed_at=now)
+    )
+
+
+def index(session_id: UUID, *, where: Store, seconds: float | None = None) -> bool:
+    """Index what the store has of a recording beyond what is indexed, for so many seconds (a turn);
+    return False if somebody else did meanwhile. The last part is indexed once all of it is stored.
     """
-    with transaction.atomic():
-        row = (
-            Recording.objects.select_for_update(skip_locked=True)
-            .filter(pk=session_id, text_done=False)
-            .first()
-        )
-        if row is None:
+    row = Recording.objects.filter(pk=session_id, text_done=False).first()
+    if row is None:
+        return False
+    until = time.monotonic() + (TURN_SECONDS if seconds is None else seconds)
+    step = _Step(row)
+    reading = stored.reading(row, from_piece=row.indexed_pieces, where=where)
+    for following, events in reading.by_piece():
+        step.take(step.stripper.take(events), upto=following)
+        over = time.monotonic() > until
+        if (over or step.is_full) and not step.write(more=over):
             return False
-        reading = stored.reading(row, from_piece=row.indexed_pieces, where=where)
-        stripper = Stripper(row.text_state)
-        ends = row.stored_at is not None
-        _keep(row, _all_of(stripper, reading.events(), ends=ends))
-        row.indexed_pieces = max(row.indexed_pieces, reading.pieces)
-        row.text_state = {} if ends else stripper.state()
-        row.text_done = ends
-        row.indexed_at = db.now()
-        row.save(
-            update_fields=["indexed_pieces", "indexed_at", "text_done", "text_state",
-                           "text_lines", "text_commands", "text_truncated"]
-        )  # fmt: skip
-    return True
+        if over:
+            return True
+    step.upto = max(step.upto, reading.pieces)
+    ends = row.stored_at is not None
+    if ends:
+        step.take(step.stripper.end(), upto=step.upto)
+    return step.write(done=ends)
 
 
 def rebuild(session_id: UUID, *, where: Store | None = None) -> None:
@@ -92,40 +117,90 @@ def rebuild(session_id: UUID, *, where: Store | None = None) -> None:
             indexed_pieces=0, text_lines=0, text_commands=0, text_state={}, text_done=False,
             text_truncated=False,
         )  # fmt: skip
-        index(session_id, where=where or store())
+    index(session_id, where=where or store(), seconds=float("inf"))
 
 
-def _all_of(stripper: Stripper, events: Iterable[Event], *, ends: bool) -> Iterator[Line | Found]:
-    yield from stripper.take(events)
-    if ends:
-        yield from stripper.end()
+@dataclass(slots=True)
+class _Step:
+    """What was found since the last write, and how far `row`, as it was read, has come."""
 
+    row: Recording
+    stripper: Stripper = field(init=False)
+    upto: int = field(init=False)
+    lines: list[Line] = field(default_factory=list)
+    commands: list[Found] = field(default_factory=list)
 
-def _keep(row: Recording, found: Iterable[Line | Found]) -> None:
-    """Write lines and commands under the row's next numbers, up to the caps."""
-    for some in batched(found, _ROWS):
-        lines = [each for each in some if isinstance(each, Line)]
-        room = max(0, MOST_LINES - row.text_lines)
-        row.text_truncated = row.text_truncated or len(lines) > room
-        TranscriptLine.objects.bulk_create(
-            TranscriptLine(
-                session_id=row.pk, number=row.text_lines + n, at_ms=line.at_ms, text=line.text
-            )
-            for n, line in enumerate(lines[:room])
+    def __post_init__(self) -> None:
+        self.stripper = Stripper(self.row.text_state)
+        self.upto = self.row.indexed_pieces
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.lines) + len(self.commands) >= _ROWS
+
+    def take(self, found: Iterable[Line | Found], *, upto: int) -> None:
+        """Keep lines and commands up to the caps; past that of lines no more are made."""
+        for each in found:
+            if isinstance(each, Found):
+                if self.row.text_commands + len(self.commands) < MOST_COMMANDS:
+                    self.commands.append(each)
+                else:
+                    self.row.text_truncated = True
+            elif self.row.text_lines + len(self.lines) < MOST_LINES:
+                self.lines.append(each)
+            else:
+                self.row.text_truncated = self.stripper.facts_only = True
+        self.upto = max(self.upto, upto)
+
+    def write(self, *, more: bool = False, done: bool = False) -> bool:
+        """Write what was found, in one short transaction that holds the recording's row only at
+        its end; return False if somebody else has written this part already.
+        """
+        row = self.row
+        now = db.now()
+        values = {
+            "indexed_pieces": self.upto,
+            "text_lines": row.text_lines + len(self.lines),
+            "text_commands": row.text_commands + len(self.commands),
+            "text_truncated": row.text_truncated,
+            "text_state": {} if done else self.stripper.state(),
+            "text_done": done,
+            # Who has more to do comes again at once, after all the others.
+            "indexed_at": now - PAUSE if more else now,
+        }
+        mine = Recording.objects.filter(
+            pk=row.pk, indexed_pieces=row.indexed_pieces, text_done=False
         )
-        row.text_lines += len(lines[:room])
-        commands = [each for each in some if isinstance(each, Found)]
-        room = max(0, MOST_COMMANDS - row.text_commands)
-        row.text_truncated = row.text_truncated or len(commands) > room
+        try:
+            with transaction.atomic():
+                self._insert()
+                overtaken = not mine.update(**values)
+                transaction.set_rollback(overtaken)
+        except IntegrityError:
+            overtaken = True
+        if overtaken:
+            return False
+        for name, value in values.items():
+            setattr(row, name, value)
+        self.lines, self.commands = [], []
+        return True
+
+    def _insert(self) -> None:
+        row = self.row
+        TranscriptLine.objects.bulk_create(
+            [
+                TranscriptLine(session_id=row.pk, number=number, at_ms=line.at_ms, text=line.text)
+                for number, line in enumerate(self.lines, row.text_lines)
+            ],
+            batch_size=_ROWS,
+        )
         Command.objects.bulk_create(
-            Command(
-                session_id=row.pk, number=row.text_commands + n, at_ms=each.at_ms, tier=each.tier,
-                kind=each.kind, text=each.text, detail=each.detail,
-            )
-            for n, each in enumerate(commands[:room])
+            [
+                Command(
+                    session_id=row.pk, number=number, at_ms=each.at_ms, tier=each.tier,
+                    kind=each.kind, text=each.text, detail=each.detail,
+                )
+                for number, each in enumerate(self.commands, row.text_commands)
+            ],
+            batch_size=_ROWS,
         )  # fmt: skip
-        row.text_commands += len(commands[:room])
-
-
-def _look_later(session_id: UUID) -> None:
-    Recording.objects.filter(pk=session_id).update(indexed_at=db.now())

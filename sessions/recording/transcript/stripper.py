@@ -1,4 +1,7 @@
-"""Turns a recording's events into lines and commands, going on where it stopped before."""
+"""Turns a recording's events into lines and commands, going on where it stopped before.
+
+What a command without a terminal sends that is no text (rsync, tar, git) is counted, as files are.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,9 @@ LONGEST_LINE = 2_000
 """Characters of one row; a longer line becomes several."""
 _LONGEST_PARTIAL = 64 * 1024
 _SCREENFUL = 16 * 1024
+_SAMPLE = 4096
+_MOST_NO_TEXT = 0.15
+_NO_TEXT = re.compile(r"[\ufffd\x00-\x06\x0e-\x1a\x1c-\x1f]")
 _OSC = re.compile(r"\x1b\](133;[^\x07\x1b]*|633;[^\x07\x1b]*)(?:\x07|\x1b\\)")
 
 
@@ -36,6 +42,10 @@ class Stripper:
         self._screen: str | None = given.get("screen")
         self._last: str = given.get("last", "")
         self._marks = commands.Marks(given.get("marks"))
+        self._without_terminal: bool = given.get("without_terminal", False)
+        self._binary: int = given.get("binary", 0)
+        self.facts_only: bool = given.get("facts_only", False)
+        """Whether there are lines enough: what is shown is passed over, facts are not."""
 
     def state(self) -> dict[str, Any]:
         """Return what a later one needs to go on, as JSON."""
@@ -46,22 +56,41 @@ class Stripper:
             "screen": None if self._screen is None else _storable(self._screen),
             "last": self._last,
             "marks": self._marks.state(),
+            "without_terminal": self._without_terminal,
+            "binary": self._binary,
+            "facts_only": self.facts_only,
         }
 
     def take(self, events: Iterable[Event]) -> Iterator[Line | commands.Found]:
         """Yield lines and commands as they are complete."""
         for event in events:
             if event.code == "o":
-                yield from self._output(event.at // 1000, event.text)
+                yield from self._shown(event)
             elif event.code == "m":
-                found = commands.of_fact(event.at // 1000, event.fact())
+                fact = event.fact()
+                # A terminal's size, if there is one, comes after what was asked for.
+                self._without_terminal |= fact.get("tier") == "protocol"
+                found = commands.of_fact(event.at // 1000, fact)
                 if found:
                     yield found
+            elif event.code == "r":
+                self._without_terminal = False
 
     def end(self) -> Iterator[Line | commands.Found]:
         """Yield what was not finished when the recording ended."""
         yield from self._leave_screen(self._at)
         yield from self._flush()
+        if self._binary:
+            yield Line(self._at, f"[{self._binary:,} characters of output that are no text]")
+
+    def _shown(self, event: Event) -> Iterator[Line | commands.Found]:
+        if self.facts_only:
+            return
+        if self._without_terminal and is_binary(event.text):
+            self._at = event.at // 1000
+            self._binary += len(event.text)
+            return
+        yield from self._output(event.at // 1000, event.text)
 
     def _output(self, at: int, text: str) -> Iterator[Line | commands.Found]:
         text, self._carry = self._carry + text, ""
@@ -139,6 +168,14 @@ class Stripper:
         for row in grid.last_screen(screen or ""):
             for start in range(0, len(row), LONGEST_LINE):
                 yield Line(at, row[start : start + LONGEST_LINE])
+
+
+def is_binary(text: str) -> bool:
+    """Return whether so much of the text is no character, or a control character without meaning
+    for a terminal, that nobody could read or search for it.
+    """
+    sample = text[:_SAMPLE]
+    return len(_NO_TEXT.findall(sample)) > len(sample) * _MOST_NO_TEXT
 
 
 def _storable(text: str) -> str:

@@ -42,6 +42,7 @@ class TestReadyz:
             "sweep": True,
             "sealing": True,
             "targets": True,
+            "sessions": True,
         }
 
     def test_keeps_people_away_while_it_fails(self, client, monkeypatch) -> None:

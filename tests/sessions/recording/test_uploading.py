@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+import os
 import stat
 from typing import Any
 
@@ -33,6 +34,11 @@ def sealed_body(session: AccessSession) -> dict[str, Any]:
     event = AuditEvent.objects.get(action="session.sealed", subject_id=str(session.pk))
     body: dict[str, Any] = events.content_of(bytes(event.body))["body"]
     return body
+
+
+def recording_state(session: AccessSession) -> str:
+    session.refresh_from_db()
+    return session.state
 
 
 class TestHeads:
@@ -73,6 +79,34 @@ class TestUploading:
             "from": "CLOSED",
             "to": "SEALED",
         }
+
+    def test_a_big_one_keeps_no_small_one_from_being_sealed(
+        self, gateway: FakeGateway, where: FileSystem, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(uploading, "TURN_SECONDS", 0)
+        big = gateway.record(*(os.urandom(400_000) for _ in range(12)))
+        small = gateway.record(b"small\r\n")
+        turns = 0
+        while recording_state(small) != "SEALED":
+            gateway.move()
+            turns += 1
+        assert turns <= 2
+        assert recording_state(big) == "CLOSED"
+        assert gateway.uploader._more
+        while recording_state(big) != "SEALED":
+            assert gateway.uploader._more
+            gateway.move()
+        assert recording(big).standing == Standing.WHOLE
+        assert len(stored.objects(big.pk, where=where)) > 1
+
+    def test_stopping_brings_all_away(
+        self, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(uploading, "TURN_SECONDS", 0)
+        big = gateway.record(*(os.urandom(400_000) for _ in range(12)))
+        gateway.heads.save()
+        gateway.uploader.start().stop()
+        assert recording_state(big) == "SEALED"
 
     def test_waits_with_the_seal_until_the_session_is_closed(self, gateway: FakeGateway) -> None:
         from sessions.recording import checking

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
+import random
 from typing import Any
 
 import pytest
+from django.db import connection
 
+from jit.kernel import db
 from sessions.models import AccessSession
 from sessions.recording import stored, uploading
 from sessions.recording.models import Command, Recording, Tier, TranscriptLine
 from sessions.recording.stores.filesystem import FileSystem
 from sessions.recording.transcript import indexing
+from sessions.recording.transcript.stripper import Stripper
 from tests.sessions import used
 from tests.sessions.recording import support
 from tests.sessions.recording.gateway import FakeGateway, recording
@@ -29,6 +34,45 @@ def indexed_again() -> int:
     """Index at once what would be taken ten seconds later."""
     Recording.objects.update(indexed_at=None)
     return indexing.index_what_is_due()
+
+
+def pieces_of(gateway: FakeGateway, count: int) -> AccessSession:
+    """Return a closed session whose recording has so many pieces of one line each."""
+    session = gateway.session()
+    tape = gateway.tape(session)
+    for n in range(count):
+        tape.output(b"line %d\r\n" % n)
+        tape.flush()
+        support.until_written(tape)
+    asyncio.run(tape.close())
+    return used.closed(session)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLocks:
+    def test_indexing_holds_nothing_that_the_recording_needs(
+        self, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        session = gateway.record(b"one\r\n")
+        gateway.move()
+        real, asked = Stripper.take, []
+
+        def take(self: Stripper, events: Any) -> Any:
+            beside = connection.copy()
+            with beside.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '1s'")
+                cursor.execute(
+                    "UPDATE jit_sessions_recording SET head_at = head_at WHERE session_id = %s",
+                    [session.pk],
+                )
+            beside.close()
+            asked.append(session.pk)
+            return real(self, events)
+
+        monkeypatch.setattr(Stripper, "take", take)
+        assert indexing.index_what_is_due() == 1
+        assert asked
+        assert lines(session) == ["one"]
 
 
 class TestIndex:
@@ -82,6 +126,94 @@ class TestIndex:
         indexing.index_what_is_due()
         assert lines(session) == ["line 0", "line 1", "line 2"]
         assert recording(session).text_truncated
+
+    def test_of_a_big_one_keeps_no_small_one_waiting(
+        self, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexing, "TURN_SECONDS", 0)
+        monkeypatch.setattr(indexing, "PAUSE", dt.timedelta(0))
+        big = pieces_of(gateway, 5)
+        small = gateway.record(b"small\r\n")
+        gateway.move()
+        Recording.objects.filter(pk=small.pk).update(indexed_at=db.now())  # Its turn comes last.
+        for _ in range(2):
+            assert indexing.index_what_is_due() == 2
+        assert recording(small).text_done
+        assert recording(big).indexed_pieces == 2
+        while not recording(big).text_done:
+            assert indexing.index_what_is_due() == 1
+        assert lines(big) == [f"line {n}" for n in range(5)]
+
+    def test_that_another_overtook_writes_nothing_twice(
+        self, gateway: FakeGateway, where: FileSystem, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        session = pieces_of(gateway, 3)
+        gateway.move()
+        real, overtaken = Stripper.take, []
+
+        def take(self: Stripper, events: Any) -> Any:
+            if not overtaken:
+                overtaken.append(True)
+                assert indexing.index(session.pk, where=where)
+            return real(self, events)
+
+        monkeypatch.setattr(Stripper, "take", take)
+        assert not indexing.index(session.pk, where=where)
+        assert lines(session) == ["line 0", "line 1", "line 2"]
+
+    def test_makes_no_more_lines_than_its_cap(
+        self, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexing, "MOST_LINES", 2)
+        session = gateway.session()
+        tape = gateway.tape(session)
+        for n in range(4):
+            tape.output(b"line %d\r\nmore\r\n" % n)
+            tape.mark({"kind": "file", "path": f"/{n}", "direction": "get"})
+            tape.flush()
+            support.until_written(tape)
+        asyncio.run(tape.close())
+        used.closed(session)
+        gateway.move()
+        made: list[bytes] = []
+        real = Stripper._output
+
+        def output(self: Stripper, at: int, text: str) -> Any:
+            made.append(text.encode())
+            return real(self, at, text)
+
+        monkeypatch.setattr(Stripper, "_output", output)
+        indexing.index_what_is_due()
+        assert len(made) == 2  # That it is one too many shows in the second part.
+        assert Command.objects.filter(kind="file").count() == 4
+        assert recording(session).text_truncated
+
+    def test_of_binary_output_without_a_terminal_counts_it(self, gateway: FakeGateway) -> None:
+        session = gateway.session()
+        tape = gateway.tape(session)
+        tape.mark({"kind": "command", "tier": "protocol", "text": "tar c /etc"})
+        tape.output(random.Random(1).randbytes(300_000))
+        tape.output(b"tar: /etc/shadow: Permission denied\n")
+        asyncio.run(tape.close())
+        used.closed(session)
+        gateway.move()
+        indexing.index_what_is_due()
+        found = lines(session)
+        assert found[-2] == "tar: /etc/shadow: Permission denied"
+        assert found[-1].endswith("characters of output that are no text]")
+        assert len(found) == 2
+
+    def test_of_binary_output_on_a_terminal_leaves_nothing_out(self, gateway: FakeGateway) -> None:
+        session = gateway.session()
+        tape = gateway.tape(session)
+        tape.mark({"kind": "command", "tier": "protocol", "text": "cat noise"})
+        tape.resize(80, 24)
+        tape.output(b"\xff\xfe\x00\x01 secret \xff\xfe\r\n")
+        asyncio.run(tape.close())
+        used.closed(session)
+        gateway.move()
+        indexing.index_what_is_due()
+        assert "secret" in lines(session)[0]
 
     def test_can_be_made_anew(self, gateway: FakeGateway) -> None:
         session = gateway.record(b"a\r\nb\r\n")
