@@ -38,6 +38,10 @@ class Ending:
     def oid(self) -> int | None:
         return self.found.oid if self.found else None
 
+    @property
+    def oids(self) -> set[int]:
+        return {self.found.oid} if self.found else set()
+
     def fail(self, error: ConnectorError) -> None:
         """Answer with `error`, and with what was reached before it."""
         self.answer = type(error)(error.detail, evidence={**self.evidence, **error.evidence})

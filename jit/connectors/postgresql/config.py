@@ -30,16 +30,28 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 SslMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 
 
+Host = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\s\x00,]+$")]
+
+
+class Replica(Config):
+    """A standby of the cluster that people may read on."""
+
+    host: Host
+    port: Port = 5432
+
+
 class PostgreSQLConfig(Config):
     """A cluster and our service account on it.
 
     `allowed_roles` are the only roles that may ever be given. `public_host` and `public_port`
     are what people are told, where that differs from how we get there. `sslmode` defaults to
     `verify-full`, and to `prefer` on the loopback interface. `connect_timeout` is in seconds.
+    `replicas` are the standbys that people may read on: their sessions end there, too.
     """
 
-    host: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\s\x00,]+$")]
+    host: Host
     port: Port = 5432
+    replicas: tuple[Replica, ...] = ()
     database: Name = "postgres"
     user: RoleName
     password: SecretRef

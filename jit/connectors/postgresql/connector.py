@@ -26,7 +26,7 @@ from jit.connectors.base import (
     Revoked,
     Seen,
 )
-from jit.connectors.postgresql import batch, ending, health, look, means, reach, writes
+from jit.connectors.postgresql import batch, ending, health, look, means, reach, replicas, writes
 from jit.connectors.postgresql.config import (
     EXTERNAL_NAME,
     PostgreSQLConfig,
@@ -64,6 +64,7 @@ class PostgreSQL(Connector):
             "password",
             "public_host",
             "public_port",
+            "replicas",
             "require_auth",
             "sslmode",
             "sslrootcert",
@@ -150,7 +151,8 @@ class PostgreSQL(Connector):
         _check_name(spec)
         with self.wires.borrow(self.context) as wire:
             rows = wire.ask("look", look.many_roles([spec.external_name]))
-            return sum(batch.end_connections(wire, {row["oid"] for row in rows}).values())
+            here = sum(batch.end_connections(wire, {row["oid"] for row in rows}).values())
+        return here + replicas.terminate(self.wires, self.context, name=spec.external_name)
 
     def end_backend(self, external_name: str, pid: int) -> bool:
         """End one backend of this ephemeral role and return whether it was there."""

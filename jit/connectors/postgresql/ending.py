@@ -16,7 +16,7 @@ from jit.connectors.base import (
     Residue,
     Revoked,
 )
-from jit.connectors.postgresql import batch, look, means, quiet, traces, writes
+from jit.connectors.postgresql import batch, look, means, quiet, replicas, traces, writes
 from jit.connectors.postgresql.batch import Ending
 from jit.connectors.postgresql.config import EXTERNAL_NAME, PostgreSQLConfig, PostgreSQLRole
 from jit.connectors.postgresql.wire import Busy, StillNeeded, Wire, Wires
@@ -49,6 +49,7 @@ class Endings:
         self._phase(self._remove_quiet)
         self._phase(self._neutralise, but_removed=True)
         self._phase(self._cut)
+        self._phase(self._cut_on_replicas)
         self._phase(self._trace)
         self._phase(self._drop, but_removed=True)
         self._phase(self._prove)
@@ -144,6 +145,9 @@ class Endings:
             ended = batch.end_connections(wire, {e.oid for e in chunk if e.oid is not None})
         for ending in chunk:
             ending.evidence["connections_cut"] = ended.get(ending.oid or 0, 0)
+
+    def _cut_on_replicas(self, chunk: Sequence[Ending]) -> None:
+        replicas.cut(self._wires, self._context, chunk)
 
     def _trace(self, chunk: Sequence[Ending]) -> None:
         """Look for what was left behind; that this can't be looked at stops no revocation."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jit.connectors.base import Check, ConnectorError, Context, Health
-from jit.connectors.postgresql import direct, reach, writes
+from jit.connectors.postgresql import direct, reach, replicas, writes
 from jit.connectors.postgresql.config import PostgreSQLConfig
 from jit.connectors.postgresql.wire import Wire, Wires
 from jit.kernel import clock
@@ -24,7 +24,7 @@ def examine(config: PostgreSQLConfig, wires: Wires, context: Context) -> Health:
     try:
         with wires.borrow(context) as wire:
             skew = _skew(wire)
-            checks = tuple(_checks(wire, config, skew))
+            checks = (*_checks(wire, config, skew), *replicas.checks(wires, context))
     except ConnectorError as error:
         return Health(
             ok=False,

@@ -140,10 +140,17 @@ class Wire:
 class Wires:
     """The connections to one cluster. A few to the configured database are kept open, for a
     moment; those to others end with their use. Thread-safe; a forked child starts with none.
+    `replicas` has those to the standbys that the configuration names, by `host:port`.
     """
 
     def __init__(self, config: PostgreSQLConfig) -> None:
         self._config = config
+        self.replicas: dict[str, Wires] = {
+            f"{each.host}:{each.port}": Wires(
+                config.model_copy(update={"host": each.host, "port": each.port, "replicas": ()})
+            )
+            for each in config.replicas
+        }
         self._lock = threading.Lock()
         self._closed = False
         self._afresh()
@@ -176,6 +183,8 @@ class Wires:
     def close(self) -> None:
         self._closed = True
         self._forget()
+        for wires in self.replicas.values():
+            wires.close()
 
     def _forget(self, *, idle_for: float = 0) -> None:
         """Close what is kept and was not used for so many seconds."""
