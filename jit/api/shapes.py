@@ -114,6 +114,12 @@ class TicketOut(Shape):
     service = serializers.CharField(required=False, allow_blank=True)
     type = serializers.CharField(required=False, allow_blank=True)
     fetched_at = serializers.CharField(required=False)
+    opened_by = serializers.CharField(required=False, allow_null=True)
+    opened_at = serializers.CharField(required=False, allow_null=True)
+    changed_by = serializers.ListField(
+        child=serializers.CharField(), required=False, allow_null=True
+    )
+    unknown = serializers.ListField(child=serializers.CharField(), required=False)
 
 
 class LocalTicketOut(Shape):
@@ -126,6 +132,7 @@ class LocalTicketOut(Shape):
     service = serializers.CharField(allow_blank=True)
     type = serializers.CharField()
     opened_by = serializers.CharField()
+    changed_by = serializers.ListField(child=serializers.CharField(), allow_null=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
     closed_at = serializers.DateTimeField(allow_null=True)

@@ -30,6 +30,7 @@ def _ticket(row: LocalTicket) -> dict[str, Any]:
         "service": row.service,
         "type": row.type,
         "opened_by": row.opened_by,
+        "changed_by": row.changed_by,
         "created_at": time(row.created_at),
         "updated_at": time(row.updated_at),
         "closed_at": time(row.closed_at),
@@ -104,6 +105,7 @@ class TicketDetail(Resource):
         row = operations.edit_ticket(
             ticket=queries.ticket_visible_to(person(request), key),
             changes=parse(shapes.LocalTicketEdit, request),
+            user=person(request),
             actor=actor(request),
             now=clock.now(),
         )
@@ -117,6 +119,7 @@ class TicketClose(Resource):
     def post(self, request: Request, key: str) -> Response:
         row = operations.close_ticket(
             ticket=queries.ticket_visible_to(person(request), key),
+            user=person(request),
             actor=actor(request),
             now=clock.now(),
         )

@@ -54,11 +54,12 @@ def _run_case(bundle: Bundle, file: CompiledFile, case: Case, line: int) -> Case
 
 def case_facts(defaults: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> Facts:
     """Return the facts of a case: the file's defaults, then what the case gives by dotted
-    name; a null is what nobody knows.
+    name; a null is what nobody knows. Its on-call systems answer unless it says otherwise.
 
     Raises UnknownFact for a name or a value that policy can't read.
     """
     nested: dict[str, dict[str, Any]] = {name: {} for name in NAMESPACES}
+    nested["user"]["on_call_known"] = True
     for namespace, attributes in defaults.items():
         if namespace not in nested:
             raise UnknownFact(f"tests.defaults: there is no {namespace}")

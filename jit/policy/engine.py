@@ -8,9 +8,11 @@ refuses. Of the rules whose every clause passed, the first in file order makes t
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from jit.kernel import clock
+from jit.policy import unknowns
 from jit.policy.cel import EvaluationFailed, Program, Situation
 from jit.policy.compiled import Bundle, CompiledRule, Condition, Policy
 from jit.policy.compiler import step_spec
@@ -87,6 +89,11 @@ class _Judge:
     situation: Situation
     trace: list[Clause] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    situations: dict[frozenset[tuple[str, str]], Situation] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.unknown = unknowns.unknown(self.facts)
 
     def ruling(self) -> Ruling:
         hits = self.guardrails()
@@ -149,9 +156,10 @@ class _Judge:
         for position in bits(self.policy.guardrail_selector.select(self.facts.values)):
             guardrail = self.policy.guardrails[position]
             condition = guardrail.deny_when
-            denies = self.holds(guardrail.id, condition.part, condition.program)
-            message = self.message(guardrail.id, condition)
-            self.note(guardrail.id, condition, None if denies is None else not denies, message)
+            answers = self.answers(guardrail.id, condition.part, condition.program)
+            denies = True in answers
+            message = self.message(guardrail.id, condition, answers)
+            self.note(guardrail.id, condition, _passed(answers, wanted=False), message)
             if denies:
                 hits.append(guardrail.id)
         return hits
@@ -193,8 +201,8 @@ class _Judge:
         grant = rule.frame.grant
         longest = self.longest(rule.id, "grant.max_duration", rule.max_duration)
         chain = self.chain(rule)
-        review_after = self.holds(rule.id, "grant.review_after", rule.review_after)
-        if longest is None or chain is None or review_after is None:
+        review_after = self.answers(rule.id, "grant.review_after", rule.review_after)
+        if longest is None or chain is None or not review_after:
             return None
         if longest < SHORTEST:
             self.trace.append(
@@ -204,25 +212,31 @@ class _Judge:
             return None
         if self.ticket_is_silent:
             chain = (*chain, step_spec(grant.extra_step))
-        return _Offer(rule, longest, chain, self.obligations(rule, review_after=review_after))
+        return _Offer(
+            rule, longest, chain, self.obligations(rule, review_after=True in review_after)
+        )
 
     def chain(self, rule: CompiledRule) -> tuple[StepSpec, ...] | None:
-        """Return the chain of the first branch that applies; all branches are asked."""
-        found: tuple[StepSpec, ...] | None = None
-        failed = False
+        """Return the chain of the first branch that applies; all branches are asked. Of
+        those that may apply, as far as is known, it is the one that asks most people.
+        """
+        found: list[tuple[StepSpec, ...]] = []
+        sure = failed = False
         for number, branch in enumerate(rule.branches):
-            holds = self.holds(rule.id, f"grant.approvals[{number}].if", branch.condition)
-            failed = failed or holds is None
-            if holds and found is None:
-                found = branch.chain
-        if found is None and not failed:
+            answers = self.answers(rule.id, f"grant.approvals[{number}].if", branch.condition)
+            failed = failed or not answers
+            if True in answers and not sure:
+                found.append(branch.chain)
+                sure = False not in answers
+        if not sure and not failed:
             self.errors.append(f"{rule.id}.grant.approvals: no branch applies")
-        return None if failed else found
+            return None
+        return None if failed else max(found, key=_voices)
 
     def longest(self, rule: str, part: str, program: Program) -> int | None:
         """Return the seconds of `program`, within the role's longest and the ticket's window."""
         try:
-            asked = program.seconds(self.situation)
+            asked = min(program.seconds(world) for world in self.worlds(program))
         except EvaluationFailed as error:
             self.failed(rule, part, error)
             return None
@@ -271,19 +285,46 @@ class _Judge:
 
     def clause(self, rule: str, condition: Condition) -> bool:
         """Ask a clause, note it in the trace and return whether it passed."""
-        passed = self.holds(rule, condition.part, condition.program)
-        self.note(rule, condition, passed, self.message(rule, condition))
+        answers = self.answers(rule, condition.part, condition.program)
+        passed = _passed(answers, wanted=True)
+        self.note(rule, condition, passed, self.message(rule, condition, answers))
         return passed is True
 
-    def holds(self, rule: str, part: str, program: Program) -> bool | None:
-        """Return the program's answer, or None (and an error on the ruling) for none."""
+    def answers(self, rule: str, part: str, program: Program) -> frozenset[bool]:
+        """Return the program's answer, both where it hangs on what is not known, and nothing
+        (and an error on the ruling) where it has none.
+        """
         try:
-            return program.holds(self.situation)
+            return frozenset(program.holds(world) for world in self.worlds(program))
+        except _TooManyWorlds:
+            return frozenset({True, False})
         except EvaluationFailed as error:
             self.failed(rule, part, error)
-            return None
+            return frozenset()
 
-    def message(self, rule: str, condition: Condition) -> str:
+    def worlds(self, program: Program) -> Iterator[Situation]:
+        """Yield the situations that are possible as far as the program reads of them: one,
+        unless it reads what is not known.
+        """
+        yield self.situation
+        if not program.attributes & self.unknown:
+            return
+        found = unknowns.worlds(program, self.facts, self.unknown)
+        if found is None:
+            raise _TooManyWorlds("it reads more that is not known than can be tried")
+        native = self.facts.native()
+        for world in found:
+            key = frozenset((name, repr(value)) for name, value in world.items())
+            if key not in self.situations:
+                self.situations[key] = Situation({**native, **world})
+            yield self.situations[key]
+
+    def message(
+        self, rule: str, condition: Condition, answers: frozenset[bool] = frozenset()
+    ) -> str:
+        if len(answers) > 1:
+            untold = sorted(condition.program.attributes & self.unknown)
+            return f"Not known: {', '.join(untold)}. What is not known is never a yes."
         try:
             return condition.message.render(self.situation)
         except EvaluationFailed as error:
@@ -297,6 +338,19 @@ class _Judge:
         """Note how a clause went. Its sentence is of a refusal: it is noted where there was one."""
         said = "" if passed else message
         self.trace.append(Clause(rule, condition.part, condition.program.text, passed, said))
+
+
+class _TooManyWorlds(EvaluationFailed):
+    """So much is unknown that nothing can be said."""
+
+
+def _passed(answers: frozenset[bool], *, wanted: bool) -> bool | None:
+    """Return whether the only answer is the wanted one; None where there are two, or none."""
+    return wanted in answers if len(answers) == 1 else None
+
+
+def _voices(chain: tuple[StepSpec, ...]) -> tuple[int, int]:
+    return len(chain), sum(step.quorum for step in chain)
 
 
 _COMPARED = ("outcome", "rule", "guardrails", "max_duration_seconds", "chain")

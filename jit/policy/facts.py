@@ -93,6 +93,16 @@ ATTRIBUTES: Mapping[str, Attribute] = MappingProxyType(
         "ticket.assignee": Attribute(_S, "", "The short name of the ticket's assignee."),
         "ticket.service": Attribute(_S, "", "The service that the ticket is about."),
         "ticket.type": Attribute(_S, "", "The type of ticket, such as incident."),
+        "ticket.opened_by": Attribute(
+            _S, "", "Who opened the ticket, by short name; the requester for a second account."
+        ),
+        "ticket.changed_by": Attribute(
+            _L, [], "Everybody who changed what policy reads of the ticket since it was opened."
+        ),
+        "ticket.age": Attribute(Kind.DURATION, 0, "How long ago the ticket was opened."),
+        "ticket.unknown": Attribute(
+            _L, [], "The attributes of the ticket that its system does not tell."
+        ),
         "ticket.window": Attribute(
             Kind.DURATION, NO_WINDOW, "What is left of the ticket's change window."
         ),
@@ -112,8 +122,10 @@ ATTRIBUTES: Mapping[str, Attribute] = MappingProxyType(
     }
 )
 NAMESPACES = ("user", "role", "target", "ticket", "request")
-_NOT_FOR_POLICY = frozenset({"ticket.title", "ticket.url", "ticket.fetched_at"})
+_NOT_FOR_POLICY = frozenset({"ticket.title", "ticket.url", "ticket.fetched_at", "ticket.opened_at"})
 """Parts of a ticket's snapshot that policy may not read: free text decides nothing."""
+_TOLD = ("opened_by", "changed_by", "age", "severity")
+"""Parts of a ticket that not every ticket system tells; one that is not given is unknown."""
 _FROM_TARGET = {"team": "team", "kind": "kind", "env": "env", "target": "slug"}
 
 
@@ -137,7 +149,10 @@ class Facts:
 
         Raises UnknownFact as `build` does.
         """
-        return Facts(MappingProxyType({**self.values, **_checked(changes)}))
+        checked = _checked(changes)
+        told = {name.removeprefix("ticket.") for name in changes}
+        untold = [name for name in self.values["ticket.unknown"] if name not in told]
+        return Facts(MappingProxyType({**self.values, "ticket.unknown": untold, **checked}))
 
     def as_json(self) -> dict[str, dict[str, Any]]:
         """Return the facts nested by namespace, as they are stored with a ruling."""
@@ -194,7 +209,9 @@ def build(
     Each mapping names attributes of its namespace; durations may be seconds, a timedelta or
     a text (`30m`). `None`, and whatever is missing, takes its fail-closed default. `ticket`
     may be a snapshot's JSON; pass None where there is no ticket, and
-    `{"system", "key", "known": False}` where its system does not answer. What `role` does
+    `{"system", "key", "known": False}` where its system does not answer. Who opened and
+    changed a ticket, its age and its severity are unknown unless they are given, which
+    `ticket.unknown` then says. What `role` does
     not say of its target is taken from `target`. `request.change_freeze` is on unless it is
     said to be off.
 
@@ -231,9 +248,16 @@ def _complete(values: Mapping[str, Any]) -> Facts:
         name: values[name] if name in values else _copy(attribute.default)
         for name, attribute in ATTRIBUTES.items()
     }
+    missing = {name for name in _TOLD if complete[f"ticket.{name}"] == _nothing(name)}
+    missing -= {"changed_by"} if "ticket.changed_by" in values else set()
+    complete["ticket.unknown"] = sorted({*complete["ticket.unknown"], *missing})
     if not complete["request.at"]:
         complete["request.at"] = "1970-01-01T00:00:00.000000Z"
     return Facts(MappingProxyType(complete))
+
+
+def _nothing(name: str) -> Any:
+    return ATTRIBUTES[f"ticket.{name}"].default
 
 
 def _copy(default: Any) -> Any:

@@ -11,6 +11,10 @@ from jit.policy.compiled import Bundle, CompiledRule, Problem
 from jit.policy.compiler import PolicyNotCompiled, compile_bundle, step_spec
 from jit.policy.ruling import StepSpec
 
+_WRITABLE = frozenset(
+    f"ticket.{name}" for name in ("status", "is_open", "severity", "assignee", "service", "type")
+)
+_WRITERS = frozenset({"ticket.opened_by", "ticket.changed_by"})
 _GROUP = re.compile(r"""["']([^"']+)["']\s+in\s+user\.groups""")
 
 
@@ -58,6 +62,7 @@ def judge(bundle: Bundle, directory: Directory | None = None) -> Report:
         *_untested(bundle, results),
         *_empty(bundle),
         *_unreachable(bundle),
+        *_by_own_ticket(bundle),
         *(_unanswerable(bundle, directory) if directory else ()),
     ]
     problems.sort(key=lambda problem: (problem.file, problem.line, problem.message))
@@ -112,6 +117,25 @@ def _unreachable(bundle: Bundle) -> Iterator[Problem]:
         for problem in _covered(bundle.with_shadows.rules, "warning"):
             if problem.where.removeprefix("rule ") not in enforced:
                 yield problem
+
+
+def _by_own_ticket(bundle: Bundle) -> Iterator[Problem]:
+    """Yield the empty chains that rest on a ticket which the requester may have written."""
+    for file in bundle.files:
+        for rule in file.rules:
+            for number, branch in enumerate(rule.branches):
+                asked = (rule.who.program, *(c.program for c in rule.when), branch.condition)
+                reads = {name for program in asked for name in program.attributes}
+                written = sorted(reads & _WRITABLE)
+                missing = sorted(_WRITERS - reads)
+                if not branch.chain and written and missing:
+                    yield _at(
+                        rule,
+                        f"grant.approvals[{number}] asks nobody and rests on {', '.join(written)}, "
+                        f"which the requester may have written; nothing asks {missing[0]}: add "
+                        "`ticket.opened_by != user.id && !(user.id in ticket.changed_by)`",
+                        "warning",
+                    )
 
 
 def _covered(rules: tuple[CompiledRule, ...], severity: str) -> Iterator[Problem]:

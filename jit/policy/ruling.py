@@ -68,7 +68,8 @@ class Obligations:
 
 class Clause(NamedTuple):
     """One clause and how it went. `passed` is None for a clause that could not be asked
-    (its evaluation failed, or the ticket system is silent). A guardrail passes when it does
+    (its evaluation failed, the ticket system is silent, or the answer hangs on what is not
+    known). A guardrail passes when it does
     not refuse. `part` is where the clause stands: `who`, `when[0]`, `deny_when`, …
     `message` says why it refuses, and is empty where it passed.
     """
@@ -178,6 +179,11 @@ class Ruling:
     facts_digest: str = ""
     ruled_at: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def surely_denied(self) -> bool:
+        """Whether a guardrail refuses whatever is not known may turn out to be."""
+        return any(clause.part == GUARDRAIL and clause.passed is False for clause in self.trace)
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -28,7 +28,8 @@ class Status(models.TextChoices):
 
 class LocalTicket(models.Model):
     """A ticket of the built-in tracker. Its key is `OPS-<id>`, counted by the database;
-    `severity` runs from 1 (worst) to 5; `assignee` is a username, or empty.
+    `severity` runs from 1 (worst) to 5; `assignee` is a username, or empty. `changed_by` lists
+    everybody who changed what policy reads of it; it is null for a ticket older than the list.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -40,6 +41,7 @@ class LocalTicket(models.Model):
     service = models.CharField(max_length=100, blank=True)
     type = models.CharField(max_length=40, default="incident")
     opened_by = models.CharField(max_length=150)
+    changed_by = models.JSONField(null=True, default=list)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)

@@ -1,4 +1,6 @@
-"""Writes to the built-in tracker; whoever is signed in may open, edit and close a ticket."""
+"""Writes to the built-in tracker: whoever is signed in may open a ticket; those whom it concerns
+edit and close it.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,9 @@ from django.db import transaction
 from jit.audit import operations as audit
 from jit.audit.operations import Subject
 from jit.identity import queries as identity
+from jit.identity.models import User
 from jit.kernel.actor import Actor
-from jit.kernel.errors import Conflict, InvalidInput
+from jit.kernel.errors import Conflict, InvalidInput, NotAllowed
 from jit.kernel.tasks import enqueue_on_commit
 from jit.tickets.models import (
     LONGEST_DESCRIPTION,
@@ -20,10 +23,15 @@ from jit.tickets.models import (
     LocalTicket,
     Status,
 )
-from jit.tickets.queries import UnknownTicket
+from jit.tickets.queries import UnknownTicket, may_change
 
 SYSTEM = "local"
 LONGEST_COMMENT = 4000
+READ_BY_POLICY = frozenset({"severity", "assignee", "service", "type"})
+
+
+class NotYourTicket(NotAllowed):
+    """A ticket is changed by who opened it, its assignee, and holders of `ticket:manage`."""
 
 
 class TicketAlreadyClosed(Conflict):
@@ -103,11 +111,20 @@ def open_ticket(
     return ticket
 
 
-def _locked(ticket: LocalTicket) -> LocalTicket:
+def _locked(ticket: LocalTicket, user: User | None) -> LocalTicket:
+    """Return the open ticket's row, locked. `user` is whoever wants to change it, None for
+    the command line and the clock.
+    """
     try:
         row = LocalTicket.objects.select_for_update().get(pk=ticket.pk)
     except LocalTicket.DoesNotExist:
         raise UnknownTicket(f"There is no ticket {ticket.key}.") from None
+    if user is not None and not may_change(user, row):
+        raise NotYourTicket(
+            f"{row.key} is changed by {row.opened_by}, who opened it"
+            + (f", by {row.assignee}, to whom it is assigned," if row.assignee else "")
+            + " or by an operator: ask one of them, or open a ticket of your own."
+        )
     if not row.is_open:
         raise TicketAlreadyClosed(f"{row.key} was closed already; open a new ticket instead.")
     return row
@@ -115,12 +132,17 @@ def _locked(ticket: LocalTicket) -> LocalTicket:
 
 @transaction.atomic
 def edit_ticket(
-    *, ticket: LocalTicket, changes: dict[str, Any], actor: Actor, now: dt.datetime
+    *,
+    ticket: LocalTicket,
+    changes: dict[str, Any],
+    user: User | None,
+    actor: Actor,
+    now: dt.datetime,
 ) -> LocalTicket:
     """Change some of title, description, severity, assignee, service and type; return the row.
 
-    Without a difference nothing is written. Raises InvalidInput naming the fields, and
-    TicketAlreadyClosed.
+    Without a difference nothing is written. `user` is None for the command line only. Raises
+    InvalidInput naming the fields, NotYourTicket and TicketAlreadyClosed.
     """
     allowed = {"title", "description", "severity", "assignee", "service", "type"}
     if foreign := set(changes) - allowed:
@@ -128,7 +150,7 @@ def edit_ticket(
             "These can't be edited: " + ", ".join(sorted(foreign)),
             fields={name: ["Not a field of a ticket."] for name in foreign},
         )
-    row = _locked(ticket)
+    row = _locked(ticket, user)
     wanted = _checked(changes)
     before = {name: getattr(row, name) for name in wanted if getattr(row, name) != wanted[name]}
     if not before:
@@ -136,7 +158,9 @@ def edit_ticket(
     for name in before:
         setattr(row, name, wanted[name])
     row.updated_at = now
-    row.save(update_fields=[*before, "updated_at"])
+    if before.keys() & READ_BY_POLICY and row.changed_by is not None:
+        row.changed_by = list(dict.fromkeys([*row.changed_by, actor.name]))
+    row.save(update_fields=[*before, "updated_at", "changed_by"])
     audit.record(
         action="ticket.edited",
         actor=actor,
@@ -149,11 +173,13 @@ def edit_ticket(
 
 
 @transaction.atomic
-def close_ticket(*, ticket: LocalTicket, actor: Actor, now: dt.datetime) -> LocalTicket:
-    """Close the ticket; grants that rest on it are looked at at once. Raises
+def close_ticket(
+    *, ticket: LocalTicket, user: User | None, actor: Actor, now: dt.datetime
+) -> LocalTicket:
+    """Close the ticket; grants that rest on it are looked at at once. Raises NotYourTicket and
     TicketAlreadyClosed.
     """
-    row = _locked(ticket)
+    row = _locked(ticket, user)
     row.status = Status.CLOSED
     row.closed_at = row.updated_at = now
     row.save(update_fields=["status", "closed_at", "updated_at"])

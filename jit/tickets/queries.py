@@ -7,8 +7,10 @@ import unicodedata
 
 from django.db.models import Q, QuerySet
 
+from jit.identity import permissions
 from jit.identity import queries as identity
 from jit.identity.models import User
+from jit.identity.permissions import Permission
 from jit.kernel.errors import InvalidInput, NotFound
 from jit.tickets.adapters import registry
 from jit.tickets.adapters.base import TicketSnapshot, TicketSystemUnavailable
@@ -72,7 +74,7 @@ def _as_our_username(assignee: str | None) -> str | None:
 
 
 def fetch(system: str, key: str) -> TicketSnapshot:
-    """Return the ticket as it is now, its assignee as one of our usernames where it is one.
+    """Return the ticket as it is now, its people as our usernames where they are ours.
 
     This is how a ticket that is on record is asked for again. Never inside a transaction: it
     may wait for another machine. Raises TicketNotFound, TicketForbidden and
@@ -83,7 +85,15 @@ def fetch(system: str, key: str) -> TicketSnapshot:
     except registry.UnknownTicketSystem as gone:
         raise TicketSystemUnavailable(gone.detail, extra={"system": system}) from gone
     snapshot = adapter.fetch(key)
-    return dataclasses.replace(snapshot, assignee=_as_our_username(snapshot.assignee))
+    changed_by = snapshot.changed_by
+    return dataclasses.replace(
+        snapshot,
+        assignee=_as_our_username(snapshot.assignee),
+        opened_by=_as_our_username(snapshot.opened_by),
+        changed_by=None
+        if changed_by is None
+        else tuple(dict.fromkeys(_as_our_username(who) or "" for who in changed_by)),
+    )
 
 
 def look_up(reference: str) -> TicketSnapshot:
@@ -104,6 +114,16 @@ def ticket_visible_to(user: User, key: str) -> LocalTicket:
     if ticket is None:
         raise UnknownTicket(f"There is no ticket {key[:40]} in the built-in tracker.")
     return ticket
+
+
+def may_change(user: User, ticket: LocalTicket) -> bool:
+    """Return whether `user` may edit and close the ticket: whoever opened it, to whom it is
+    assigned (also under another account of theirs), and holders of `ticket:manage`.
+    """
+    if permissions.has(user, Permission.TICKET_MANAGE):
+        return True
+    theirs = {one.username for one in identity.accounts_of_person(user.person_id)}
+    return user.is_active and bool(theirs & {ticket.opened_by, ticket.assignee})
 
 
 def filter_tickets(

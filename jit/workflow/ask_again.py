@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 
+from django.db import transaction
+
 from jit.catalog.models import Target
-from jit.elevation.models import Grant
+from jit.elevation import operations as elevation
+from jit.elevation.models import ElevationRequest, Grant
 from jit.elevation.states import EndReason
+from jit.kernel import db
+from jit.kernel.actor import CLOCK
+from jit.kernel.errors import InvalidInput
 from jit.policy import operations as policy
 from jit.policy.ruling import Outcome, Ruling
 from jit.tickets import queries as tickets
@@ -37,41 +43,53 @@ def before_activation(grant: Grant, now: dt.datetime) -> int:
     """Ask account, catalogue, clock, ticket, second factor and the policy in force; return the
     seconds they still allow. Raises NoLongerEligible and NotYet.
     """
-    request = grant.request
     _person_and_role(grant)
     _refuse_wrong_clock(grant.target)
-    ticket = _ticket_now(grant)
+    return _seconds_of(_request_of(grant), now)
+
+
+def before_extension(grant: Grant, request: ElevationRequest, now: dt.datetime) -> int:
+    """Ask the same before `grant` is made longer by the approved `request`; return by how many
+    seconds. Raises NoLongerEligible and NotYet.
+    """
+    _person_and_role(grant)
+    return _seconds_of(request, now)
+
+
+def _seconds_of(request: ElevationRequest, now: dt.datetime) -> int:
+    ticket = _ticket_now(request)
+    ruling = _rule(request, ticket, now)
     if request.break_glass:
         return request.granted_seconds
-    ruling = _rule(grant, ticket, now)
-    if ticket is not None:
-        _refuse(ruling)
     max_age = ruling.obligations.mfa_max_age_seconds
-    factor_at = grant.user.second_factor_at
+    factor_at = request.requester.second_factor_at
     if max_age is not None and (
         factor_at is None or now - factor_at > dt.timedelta(seconds=max_age)
     ):
         raise NotYet("your second factor: enter your current code on your account page")
-    return min(request.granted_seconds, ruling.max_duration_seconds or request.granted_seconds)
+    return min(request.granted_seconds, ruling.max_duration_seconds)
 
 
 def before_session(grant: Grant, now: dt.datetime) -> Ruling | None:
     """Ask account, catalogue and the policy in force before an access session; return the
-    ruling, or None for a break-glass, which policy was passed over for.
+    ruling, or None for a break-glass, whose obligations are those it was used under.
 
     The ticket is the one that was verified for the request: what its closing does to a live
     grant is the policy's `on_ticket_closed`, and the poll of live grants' tickets sees to it.
     Raises NoLongerEligible and NotYet. Not inside a transaction: on-call systems are asked.
     """
     _person_and_role(grant)
-    if grant.request.break_glass:
-        return None
-    kept = grant.request.ticket
-    ticket = TicketSnapshot.from_json(kept) if "fetched_at" in kept else None
-    ruling = _rule(grant, ticket, now)
-    if ticket is not None:
-        _refuse(ruling)
-    return ruling
+    request = _request_of(grant)
+    ticket = TicketSnapshot.from_json(request.ticket) if "fetched_at" in request.ticket else None
+    ruling = _rule(request, ticket, now)
+    return None if request.break_glass else ruling
+
+
+def _request_of(grant: Grant) -> ElevationRequest:
+    """Return the request of a grant, with the person and the role that were read with it."""
+    request = grant.request
+    request.requester, request.role = grant.user, grant.role
+    return request
 
 
 def _person_and_role(grant: Grant) -> None:
@@ -83,39 +101,40 @@ def _person_and_role(grant: Grant) -> None:
         )
 
 
-def _rule(grant: Grant, ticket: TicketSnapshot | None, now: dt.datetime) -> Ruling:
-    request = grant.request
+def _rule(request: ElevationRequest, ticket: TicketSnapshot | None, now: dt.datetime) -> Ruling:
+    """Return what the policy in force says, where that is yes. What is not known (`ticket` is
+    None: nobody could check it) delays a grant; it neither gives nor ends one.
+    """
+    silent = "" if ticket or request.ticket.get("promised") else request.ticket_key
     ruling = policy.rule(
         facts.of(
-            requester=grant.user,
-            role=grant.role,
+            requester=request.requester,
+            role=request.role,
             ticket=ticket,
             ask_seconds=request.granted_seconds,
             justification=request.justification,
             starts_at=None,
-            extends=False,
-            break_glass=False,
+            extends=request.extends_id is not None,
+            break_glass=request.break_glass,
             channel=request.channel,
             now=now,
-            silent_ticket=request.ticket_key if ticket is None else "",
+            silent_ticket=silent,
         ),
         now=now,
     )
     if ruling.outcome is Outcome.ERROR:
         raise NotYet("the policy, which fails to evaluate; the operators are told")
-    if ruling.outcome is Outcome.NOT_ELIGIBLE and not ruling.facts["user"]["on_call_known"]:
-        # Whoever is on call now may be so still: silence delays a grant, it never ends one.
-        raise NotYet("the on-call system, which does not answer")
-    return ruling
-
-
-def _refuse(ruling: Ruling) -> None:
-    if ruling.outcome in {Outcome.DENIED, Outcome.NOT_ELIGIBLE}:
-        raise NoLongerEligible(
-            EndReason.POLICY,
-            "The policy in force says no: " + " ".join(ruling.missing)[:900],
-            ruling,
-        )
+    if ruling.break_glass.allowed if request.break_glass else ruling.outcome.admits:
+        return ruling
+    if not ruling.surely_denied:
+        if not ruling.facts["user"]["on_call_known"]:
+            raise NotYet("the on-call system, which does not answer")
+        if silent:
+            raise NotYet(f"the ticket system, which does not answer for {silent[:80]}")
+    why = ruling.missing or (ruling.break_glass.message,)
+    raise NoLongerEligible(
+        EndReason.POLICY, "The policy in force says no: " + " ".join(why)[:900], ruling
+    )
 
 
 def _refuse_wrong_clock(target: Target) -> None:
@@ -129,21 +148,31 @@ def _refuse_wrong_clock(target: Target) -> None:
         )
 
 
-def _ticket_now(grant: Grant) -> TicketSnapshot | None:
-    request = grant.request
-    if not request.ticket_system:
+def _ticket_now(request: ElevationRequest) -> TicketSnapshot | None:
+    """Return the ticket as it is now; None where it was promised, or could be checked neither
+    when the role was asked for (so that an extra step was approved for it) nor now.
+    """
+    asked_for = request.ticket_system
+    if not asked_for and request.break_glass:
         return None
     try:
-        ticket = tickets.fetch(request.ticket_system, request.ticket_key)
-    except TicketNotFound as gone:
+        if asked_for:
+            ticket = tickets.fetch(asked_for, request.ticket_key)
+        else:
+            ticket = tickets.look_up(request.ticket_key)
+    except (TicketNotFound, InvalidInput) as gone:
         raise NoLongerEligible(EndReason.TICKET_CLOSED, gone.detail) from gone
     except TicketSystemUnavailable as unavailable:
-        obligation = request.ruling.get("obligations", {}).get("on_ticket_unreachable")
-        if obligation == "extra_step":
+        if not asked_for:
             return None
         raise NotYet(f"the ticket system: {unavailable.detail}") from unavailable
     if not ticket.is_open and not request.break_glass:
         raise NoLongerEligible(
             EndReason.TICKET_CLOSED, f"Ticket {ticket.key} is {ticket.status.lower()}."
         )
+    if not asked_for:
+        with transaction.atomic():
+            elevation.attach_ticket(
+                request=request, ticket=ticket.as_json(), actor=CLOCK, now=db.now()
+            )
     return ticket

@@ -15,7 +15,7 @@ from jit.elevation.models import ElevationRequest, Grant
 from jit.elevation.states import GrantState, RequestState
 from jit.kernel import db, tasks
 from jit.kernel.actor import CLOCK
-from jit.workflow import hints, tell
+from jit.workflow import ask_again, hints, tell
 from jit.workflow.activate import LEASE
 
 log = logging.getLogger(__name__)
@@ -24,12 +24,20 @@ log = logging.getLogger(__name__)
 def extend(*, request_id: UUID) -> None:
     """Apply one approved extension; safe to repeat. A target that can't be reached leaves the
     old end in force and the sweep tries again while the grant lives: privilege may end early
-    here, never late.
+    here, never late. Whatever allowed it is asked again first, as before an activation.
     """
     grant, request = _claim(request_id)
     if grant is None or request is None or grant.ends_at is None:
         return
-    ends_at = grant.ends_at + dt.timedelta(seconds=request.granted_seconds)
+    try:
+        seconds = ask_again.before_extension(grant, request, db.now())
+    except ask_again.NoLongerEligible as lost:
+        _give_up(grant, request_id, lost)
+        return
+    except ask_again.NotYet as missing:
+        elevation.drop_lease(grant=grant, error=f"The extension waits for {missing}.")
+        return
+    ends_at = grant.ends_at + dt.timedelta(seconds=seconds)
     try:
         provisioning.extend(grant=grant, ends_at=ends_at, now=db.now())
     except ConnectorError as failure:
@@ -53,6 +61,17 @@ def extend(*, request_id: UUID) -> None:
         hints.about_request(grant.request_id, people=[grant.user_id])
 
 
+def _give_up(grant: Grant, request_id: UUID, lost: ask_again.NoLongerEligible) -> None:
+    """Leave the old end in force for good: what allowed the extension holds no more."""
+    with transaction.atomic():
+        request = queries.lock_request(request_id)
+        elevation.drop_lease(grant=grant, error=f"Not extended: {lost.comment}")
+        if request.extension_applied_at is None:
+            elevation.drop_extension(request=request, why=lost.comment, now=db.now())
+        hints.about_request(request.pk, people=[grant.user_id])
+        hints.about_request(grant.request_id, people=[grant.user_id])
+
+
 def _lives(grant: Grant, now: dt.datetime) -> bool:
     """Return whether there is still an end to move: what is over is never brought back."""
     return grant.state == GrantState.ACTIVE and grant.ends_at is not None and grant.ends_at > now
@@ -66,7 +85,9 @@ def _claim(request_id: UUID) -> tuple[Grant | None, ElevationRequest | None]:
             return None, None
         grant, now = queries.lock_grant(request.extends_id), db.now()
         if not _lives(grant, now):
-            elevation.drop_extension(request=request, now=now)
+            elevation.drop_extension(
+                request=request, why="the grant ended before the extension reached it", now=now
+            )
             return None, None
         if grant.lease_until is not None and grant.lease_until > now:
             return None, None

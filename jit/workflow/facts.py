@@ -65,13 +65,28 @@ def _listed(tag: str) -> list[str]:
     return [name.strip() for name in tag.split(",") if name.strip()]
 
 
-def ticket_facts(ticket: TicketSnapshot | None, *, silent: str = "") -> dict[str, Any] | None:
+def ticket_facts(
+    ticket: TicketSnapshot | None, *, requester: User, now: dt.datetime, silent: str = ""
+) -> dict[str, Any] | None:
     """Return the ticket as policy reads it; `silent` is the key of one whose system does not
-    answer.
+    answer. Whoever is the requester under another account is named as the requester.
     """
-    if ticket is not None:
-        return {**ticket.as_json(), "known": True}
-    return {"key": silent, "known": False} if silent else None
+    if ticket is None:
+        return {"key": silent, "known": False} if silent else None
+    accounts = list(identity.accounts_of_person(requester.person_id))
+    theirs = {one.username for one in accounts} | {one.email.lower() for one in accounts} - {""}
+
+    def named(who: str) -> str:
+        return requester.username if who in theirs else who
+
+    opened_by, changed_by = ticket.opened_by, ticket.changed_by
+    return {
+        **ticket.as_json(),
+        "known": True,
+        "opened_by": named(opened_by) if opened_by else None,
+        "changed_by": None if changed_by is None else [named(who) for who in changed_by],
+        "age": max(int((now - ticket.opened_at).total_seconds()), 0) if ticket.opened_at else None,
+    }
 
 
 def of(
@@ -111,7 +126,7 @@ def of(
         user=user_facts(requester, role=role, now=now, on_call_now=on_call_now),
         role=catalog_facts.of_role(role),
         target=catalog_facts.of_target(role.target),
-        ticket=ticket_facts(ticket, silent=silent_ticket),
+        ticket=ticket_facts(ticket, requester=requester, now=now, silent=silent_ticket),
         request=request,
         now=now,
     )

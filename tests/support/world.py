@@ -127,7 +127,7 @@ class World:
                 now=clock.now(),
             )
             if name == "closed":
-                tickets.close_ticket(ticket=row, actor=seed.SEEDER, now=clock.now())
+                tickets.close_ticket(ticket=row, user=None, actor=seed.SEEDER, now=clock.now())
 
     def user(self, username: str) -> User:
         """Return the account as it is now."""

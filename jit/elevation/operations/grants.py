@@ -218,15 +218,17 @@ def extend_grant(
     ElevationRequest.objects.filter(pk=request.pk).update(extension_applied_at=now)
 
 
-def drop_extension(*, request: ElevationRequest, now: dt.datetime) -> None:
-    """Mark an approved extension as done with: its grant ended before it could be applied."""
+def drop_extension(*, request: ElevationRequest, why: str, now: dt.datetime) -> None:
+    """Mark an approved extension as done with, without a later end; `why` says what came
+    between.
+    """
     ElevationRequest.objects.filter(pk=request.pk).update(extension_applied_at=now)
     audit.record(
         action="grant.extension-dropped",
         actor=CLOCK,
         now=now,
         subject=audit.Subject(type="request", id=str(request.pk), label=str(request)),
-        body={"why": "the grant ended before the extension reached it"},
+        body={"why": why},
         request_id=request.pk,
         grant_id=request.extends_id,
     )

@@ -43,6 +43,10 @@ class TicketSnapshot:
     read. `assignee` is our username or an e-mail address in lower case. `url` is built by us
     from the configured host and the key, never taken from the requester. `title` is somebody
     else's text: escape it wherever it is drawn.
+
+    `opened_by` and `changed_by` name people as `assignee` does: who opened it, and everybody
+    who changed since then what policy reads of it. They and `opened_at` are None where the
+    system does not tell; `unknown` names further fields that it keeps to itself.
     """
 
     system: str
@@ -56,16 +60,34 @@ class TicketSnapshot:
     service: str
     type: str
     fetched_at: dt.datetime
+    opened_by: str | None = None
+    opened_at: dt.datetime | None = None
+    changed_by: tuple[str, ...] | None = None
+    unknown: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the snapshot as plain JSON values, the time as RFC 3339 in UTC."""
-        return {**asdict(self), "fetched_at": clock.rfc3339(self.fetched_at)}
+        return {
+            **asdict(self),
+            "fetched_at": clock.rfc3339(self.fetched_at),
+            "opened_at": clock.rfc3339(self.opened_at) if self.opened_at else None,
+            "changed_by": None if self.changed_by is None else list(self.changed_by),
+            "unknown": list(self.unknown),
+        }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> TicketSnapshot:
-        """Return the snapshot that `as_json` wrote."""
-        fetched_at = dt.datetime.fromisoformat(stored["fetched_at"])
-        return cls(**{**stored, "fetched_at": fetched_at})
+        """Return the snapshot that `as_json` wrote, also that of an older version."""
+        opened_at, changed_by = stored.get("opened_at"), stored.get("changed_by")
+        return cls(
+            **{
+                **stored,
+                "fetched_at": dt.datetime.fromisoformat(stored["fetched_at"]),
+                "opened_at": dt.datetime.fromisoformat(opened_at) if opened_at else None,
+                "changed_by": None if changed_by is None else tuple(changed_by),
+                "unknown": tuple(stored.get("unknown", ())),
+            }
+        )
 
 
 class TicketSystem(Protocol):

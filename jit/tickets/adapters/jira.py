@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -43,6 +44,15 @@ SEVERITIES = {
     "lowest": 5,
 }
 """Jira's own two schemes of priorities. Others are given as `severities` in the settings."""
+
+_HARMLESS = frozenset(
+    {
+        "attachment", "comment", "description", "environment", "labels", "link", "rank",
+        "remoteissuelink", "sprint", "status", "summary", "timeestimate", "timeoriginalestimate",
+        "timespent", "workflow", "worklogid",
+    }
+)  # fmt: skip
+"""Fields of a changelog (`fieldId`, or `field`) that policy reads nothing of."""
 
 _NONSENSE = (
     requests.exceptions.RequestException,
@@ -209,14 +219,30 @@ class Jira:
             "status",
             "assignee",
             "issuetype",
+            "creator",
+            "created",
             self._severity_field,
             self._service_field,
         }
-        return self._ask(
+        fields = ",".join(sorted(wanted))
+        found: TicketSnapshot = self._ask(
             key,
-            lambda client: self._snapshot(client.issue(key, fields=",".join(sorted(wanted))).raw),
+            lambda client: self._snapshot(client.issue(key, fields=fields, expand="changelog").raw),
             tries=2,
         )
+        self._refuse_foreign(key, found.key)
+        return found
+
+    def _refuse_foreign(self, asked: str, answered: str) -> None:
+        """An issue that was moved answers under its old key: what must hold of the key that
+        was asked for must hold of the one that answered.
+        """
+        if self.key_of(answered) != answered:
+            raise TicketNotFound(
+                f"{asked} is {answered} in {self.name} now, whose project does not count here: "
+                "name a ticket of another project.",
+                extra={"system": self.name, "key": asked},
+            )
 
     def _snapshot(self, issue: Mapping[str, Any]) -> TicketSnapshot:
         fields = issue["fields"]
@@ -224,6 +250,7 @@ class Jira:
         if not _KEY.fullmatch(key):
             raise ValueError("not a key")
         status = fields["status"]
+        assignee = fields.get("assignee")
         return TicketSnapshot(
             system=self.name,
             key=key,
@@ -232,10 +259,15 @@ class Jira:
             status=str(status["name"])[:100],
             is_open=status["statusCategory"]["key"] != "done",
             severity=self._severity(fields.get(self._severity_field)),
-            assignee=self._assignee(fields.get("assignee")),
+            assignee=self._person(assignee),
             service=_text(fields.get(self._service_field)),
             type=_text(fields.get("issuetype")).lower(),
             fetched_at=clock.now(),
+            opened_by=self._person(fields.get("creator")),
+            opened_at=_moment(fields.get("created")),
+            changed_by=self._changed_by(issue.get("changelog")),
+            # A profile may hide address and name: then there is somebody, and nobody knows who.
+            unknown=("assignee",) if assignee and not self._person(assignee) else (),
         )
 
     def _severity(self, value: object) -> int | None:
@@ -248,7 +280,31 @@ class Jira:
             level = max(int(match[1]), 1)
         return level
 
-    def _assignee(self, person: Mapping[str, Any] | None) -> str | None:
+    def _changed_by(self, changelog: Mapping[str, Any] | None) -> tuple[str, ...] | None:
+        """Return who changed what policy reads, or None where the history is cut or one of
+        them is not named. A change of a field that we don't know counts too.
+        """
+        if not changelog or int(changelog["total"]) > len(changelog["histories"]):
+            return None
+        found: dict[str, None] = {}
+        for change in changelog["histories"]:
+            if any(self._counts(item) for item in change["items"]):
+                author = self._person(change.get("author"))
+                if author is None:
+                    return None
+                found[author] = None
+        return tuple(found)
+
+    def _counts(self, item: Mapping[str, Any]) -> bool:
+        field = str(item.get("fieldId") or item["field"]).casefold()
+        if field in {self._severity_field.casefold(), self._service_field.casefold()}:
+            return True
+        if field == "resolution":  # taken away: the issue was opened again
+            return not item.get("to")
+        return field not in _HARMLESS
+
+    def _person(self, person: Mapping[str, Any] | None) -> str | None:
+        """Return the address or login of somebody, None for nobody and for who is hidden."""
         if not person:
             return None
         address = str(person.get("emailAddress") or "").strip().lower()
@@ -259,6 +315,8 @@ class Jira:
         body = f"{_escaped(text[:LONGEST_COMMENT])}\n\n({marker})"
 
         def write(client: JIRA) -> None:
+            if self._projects:
+                self._refuse_foreign(key, str(client.issue(key, fields="status").key))
             if not self._is_there(client, key, f"({marker})"):
                 client.add_comment(key, body)
 
@@ -277,6 +335,11 @@ class Jira:
             if not fresh:
                 return False
             seen |= fresh
+
+
+def _moment(value: object) -> dt.datetime | None:
+    """Return the time of `2026-01-31T09:00:00.000+0000`, None for none."""
+    return dt.datetime.fromisoformat(str(value)) if value else None
 
 
 def _text(value: object) -> str:

@@ -46,6 +46,9 @@ class Local:
             service=ticket.service,
             type=ticket.type,
             fetched_at=clock.now(),
+            opened_by=ticket.opened_by,
+            opened_at=ticket.created_at,
+            changed_by=None if ticket.changed_by is None else tuple(ticket.changed_by),
         )
 
     def comment(self, key: str, text: str, marker: str) -> None:

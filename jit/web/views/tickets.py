@@ -63,6 +63,7 @@ def ticket(request: PageRequest, key: str) -> HttpResponse:
             operations.edit_ticket(
                 ticket=row,
                 changes=TicketForm(request.POST).fields_given(),
+                user=request.user,
                 actor=actor_of(request),
                 now=clock.now(),
             )
@@ -79,7 +80,7 @@ def ticket(request: PageRequest, key: str) -> HttpResponse:
 @page()
 def close(request: PageRequest, key: str) -> HttpResponse:
     row = queries.ticket_visible_to(request.user, key)
-    operations.close_ticket(ticket=row, actor=actor_of(request), now=clock.now())
+    operations.close_ticket(ticket=row, user=request.user, actor=actor_of(request), now=clock.now())
     messages.success(request, f"{row.key} is closed. Grants that rest on it are looked at now.")
     return redirect("ticket", key=row.key)
 
@@ -98,6 +99,8 @@ def _form(
         "ticket": ticket,
         "comments": list(ticket.comments.all()) if ticket else [],
         "severities": range(1, 6),
+        "may_change": ticket is None
+        or (ticket.is_open and queries.may_change(request.user, ticket)),
     }
     status = problem.status if problem else 200
     return render(request, "jit/tickets/ticket.html", context, status=status)

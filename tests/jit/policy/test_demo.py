@@ -31,7 +31,14 @@ def ask(name, role, ticket, seconds=1800):
         user={"id": name, "groups": GROUPS[name]},
         role={"slug": f"orders-db-{role}", "risk": RISKS[role], "max_duration": "4h"},
         target={"slug": "orders-db", "kind": "postgresql", "env": "prod", "team": "payments"},
-        ticket={"system": "local", "key": ticket, "known": True, **TICKETS[ticket]},
+        ticket={
+            "system": "local",
+            "key": ticket,
+            "known": True,
+            "opened_by": "monitoring",
+            "changed_by": [],
+            **TICKETS[ticket],
+        },
         request={"duration": seconds, "change_freeze": False, "channel": "api"},
         now=NOW,
     )

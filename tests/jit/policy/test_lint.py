@@ -167,3 +167,31 @@ class TestAnUnknownGroup:
         warned = said(report, "warning")
         for group in ("ghosts", "payment-sre", "managers"):
             assert f"there is no group {group}" in warned
+
+
+class TestATicketOfOnesOwn:
+    """Whoever may open a ticket may let themselves in by it, if it is all that is asked for."""
+
+    OWN = "ticket.severity <= 2 && ticket.assignee == user.id"
+    OTHERS = "ticket.opened_by != user.id && !(user.id in ticket.changed_by)"
+    KNOWN = TESTS.replace("known: true", "known: true, opened_by: bo, changed_by: [], age: 1h, "
+                          "severity: 1, assignee: rita")  # fmt: skip
+
+    def check(self, condition, **parts):
+        approvals = (
+            f"[{{if: {condition!r}, chain: []}}, {{if: true, chain: [{{any_of: [role-owner]}}]}}]"
+        )
+        text = policy(rule(approvals=approvals, **parts), tests=self.KNOWN.format(ADMITTED))
+        return said(lint.check({"house.yaml": text}), "warning")
+
+    def test_warns_of_an_empty_chain_that_the_requester_can_write(self):
+        (warned,) = self.check(self.OWN)
+        assert "rests on ticket.assignee, ticket.severity" in warned
+        (warned,) = self.check(f"{self.OWN} && ticket.opened_by != user.id")
+        assert "nothing asks ticket.changed_by" in warned
+
+    def test_is_silent_where_somebody_else_must_have_written_it(self):
+        assert self.check(f"{self.OWN} && {self.OTHERS}") == []
+        assert self.check("true") == []
+        when = f"[{{expr: {self.OTHERS!r}, message: no}}]"
+        assert [w for w in self.check(self.OWN, when=when) if "rests on" in w] == []

@@ -158,7 +158,7 @@ class TestTicketsVisibleTo:
             tickets.open_ticket(title=title, severity=2, actor=by_rita, now=NOW)
             for title in ("Stuck", "Slow")
         )
-        tickets.close_ticket(ticket=slow, actor=by_rita, now=NOW)
+        tickets.close_ticket(ticket=slow, user=None, actor=by_rita, now=NOW)
         rows = queries.tickets_visible_to(rita)
         assert list(queries.filter_tickets(rows, status="OPEN")) == [stuck]
         assert list(queries.filter_tickets(rows, q="slo")) == [slow]

@@ -18,7 +18,7 @@ from tests.support.world import ADMIN, READER, World
 def close(world: World, name: str = "sev2") -> str:
     key = world.tickets[name]
     row = ticket_queries.ticket_visible_to(world.user("rita"), key)
-    tickets.close_ticket(ticket=row, actor=people.INSTALLER, now=clock.now())
+    tickets.close_ticket(ticket=row, user=None, actor=people.INSTALLER, now=clock.now())
     return key
 
 

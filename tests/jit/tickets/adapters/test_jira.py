@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
 
@@ -258,3 +259,84 @@ class TestSettings:
     def test_refuses_what_it_can_not_run_with(self, wrong) -> None:
         with pytest.raises(TypeError):
             Jira(name="jira", **wrong)
+
+
+def answer(key: str = "PAY-1", **more: object) -> str:
+    """Return an issue as Jira's documents show it, with its changelog."""
+    fields = {
+        "summary": "Payments are stuck",
+        "status": {"name": "Open", "statusCategory": {"key": "new"}},
+        "priority": {"name": "High"},
+        "issuetype": {"name": "Bug"},
+        "components": [],
+        "assignee": {"name": "rita", "emailAddress": "rita@example.com"},
+        "creator": {"name": "pager", "emailAddress": "pager@example.com"},
+        "created": "2026-01-31T09:00:00.000+0000",
+    }
+    whole = {"key": key, "fields": {**fields, **more.pop("fields", {})}, **more}
+    return json.dumps(whole)
+
+
+def changelog(
+    *items: dict[str, object], author: object = None, total: int = 1
+) -> dict[str, object]:
+    ada = {"name": "ada", "emailAddress": "ada@example.com"}
+    return {"total": total, "histories": [{"author": author or ada, "items": list(items)}]}
+
+
+class TestAMovedIssue:
+    """Jira answers under an issue's old key with the new one."""
+
+    @pytest.fixture
+    def adapter(self, faulty) -> Jira:
+        faulty.body = answer("PLAY-3")
+        return Jira(name="jira", url=faulty.url, projects=["PAY"])
+
+    def test_a_moved_issue_is_not_taken_from_a_foreign_project(self, adapter) -> None:
+        with pytest.raises(TicketNotFound, match="PAY-1 is PLAY-3"):
+            adapter.fetch("PAY-1")
+
+    def test_nothing_is_written_under_an_issue_in_a_foreign_project(self, adapter, faulty) -> None:
+        with pytest.raises(TicketNotFound, match="PAY-1 is PLAY-3"):
+            adapter.comment("PAY-1", "active", "m")
+        assert [asked.split()[0] for asked in faulty.asked] == ["GET"]
+
+    def test_is_followed_into_a_project_that_counts(self, faulty) -> None:
+        faulty.body = answer("OPS-3")
+        adapter = Jira(name="jira", url=faulty.url, projects=["PAY", "OPS"])
+        assert adapter.fetch("PAY-1").key == "OPS-3"
+
+
+class TestWhoWroteIt:
+    def test_tells_who_opened_it_and_when(self, faulty) -> None:
+        faulty.body = answer()
+        ticket = Jira(name="jira", url=faulty.url).fetch("PAY-1")
+        assert ticket.opened_by == "pager@example.com"
+        assert ticket.opened_at == dt.datetime(2026, 1, 31, 9, tzinfo=dt.UTC)
+        assert ticket.changed_by is None  # this Jira kept its history to itself
+        assert TicketSnapshot.from_json(ticket.as_json()) == ticket
+
+    @pytest.mark.parametrize(
+        ("history", "changed_by"),
+        [
+            (changelog({"field": "priority"}), ("ada@example.com",)),
+            (changelog({"field": "Severity", "fieldId": "customfield_1"}), ("ada@example.com",)),
+            (changelog({"field": "assignee"}, {"field": "status"}), ("ada@example.com",)),
+            (changelog({"field": "a field that nobody knows"}), ("ada@example.com",)),
+            (changelog({"field": "resolution", "to": None}), ("ada@example.com",)),
+            (changelog({"field": "resolution", "to": "1"}, {"field": "status"}), ()),
+            (changelog({"field": "labels"}, {"field": "summary"}), ()),
+            (changelog({"field": "labels"}, total=2), None),
+            (changelog({"field": "priority"}, author={"displayName": "Ada"}), None),
+            ({"total": 0, "histories": []}, ()),
+        ],
+    )
+    def test_tells_who_changed_what_policy_reads(self, faulty, history, changed_by) -> None:
+        faulty.body = answer(changelog=history)
+        ticket = Jira(name="jira", url=faulty.url, severity_field="customfield_1").fetch("PAY-1")
+        assert ticket.changed_by == changed_by
+
+    def test_a_hidden_assignee_is_not_nobody(self, faulty) -> None:
+        faulty.body = answer(fields={"assignee": {"displayName": "Rita"}})
+        ticket = Jira(name="jira", url=faulty.url).fetch("PAY-1")
+        assert (ticket.assignee, ticket.unknown) == (None, ("assignee",))

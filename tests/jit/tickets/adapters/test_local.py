@@ -44,7 +44,7 @@ class TestFetch:
         )
 
     def test_a_closed_ticket_is_not_open(self, adapter, ticket, by_rita) -> None:
-        tickets.close_ticket(ticket=ticket, actor=by_rita, now=NOW)
+        tickets.close_ticket(ticket=ticket, user=None, actor=by_rita, now=NOW)
         assert not adapter.fetch(ticket.key).is_open
 
     @pytest.mark.parametrize("key", ["OPS-999999999999999999", "OPS-0", "nonsense", ""])
