@@ -32,6 +32,12 @@ class NothingToDecide(Conflict):
     """The request asks nobody: it was approved by policy alone."""
 
 
+class UnknownStep(Conflict):
+    """The decision names a step that the request does not have: whoever decides was shown
+    something else.
+    """
+
+
 class ChannelTooWeak(NotAllowed):
     """The policy wants this decision through a stronger channel."""
 
@@ -162,8 +168,8 @@ def decide(
 
     `second_factor` says that one was given for this very act. `step_id` is the step the person
     was shown: a click on an older one never counts for a later one. Raises the refusals of
-    `approvals.rules`, ChannelTooWeak, StepUpRequired, NothingToDecide, UnknownRequest; each
-    attempt refused is on the record as `decision.refused`.
+    `approvals.rules`, UnknownStep, ChannelTooWeak, StepUpRequired, NothingToDecide and
+    UnknownRequest; each attempt refused is on the record as `decision.refused`.
     """
     try:
         with transaction.atomic():
@@ -221,7 +227,7 @@ def _decide(
     steps = list(chain.steps.order_by("position").prefetch_related("decisions__approver"))
     voices = {step.position: list(step.decisions.all()) for step in steps}
     current = next((step for step in steps if step.state == StepState.OPEN), None)
-    shown = next((step for step in steps if step.pk == step_id), None)
+    shown = None if step_id is None else _shown(steps, step_id)
     mandates = tuple(delegation_queries.mandates_of(approver))
     repeated = _said_before(
         spoken_in=steps if shown is None else [shown],
@@ -334,6 +340,17 @@ def _decide(
         )
     hints.about_request(request.pk, people=[request.requester_id, approver.pk])
     return Outcome(decision=decision, repeated=False)
+
+
+def _shown(steps: Sequence[Step], step_id: UUID) -> Step:
+    for step in steps:
+        if step.pk == step_id:
+            return step
+    raise UnknownStep(
+        "The step that you were shown is none of this request's, so that nothing was decided: "
+        "open the request again and answer the step that it shows.",
+        fields={"step": ["No step of this request."]},
+    )
 
 
 def _said_before(

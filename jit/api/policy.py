@@ -14,6 +14,7 @@ from jit.api import policy_shapes as shapes
 from jit.api.representations import time
 from jit.api.shapes import ProblemOut, page_of
 from jit.api.views import Resource, actor, parse, person, text
+from jit.identity import step_up
 from jit.identity.permissions import Permission, Scope
 from jit.kernel import clock
 from jit.kernel.errors import InvalidInput
@@ -156,12 +157,11 @@ class CandidateActivation(Resource):
         responses={200: shapes.CandidateOut, 403: ProblemOut, 404: ProblemOut, 409: ProblemOut},
     )
     def post(self, request: Request, digest: str) -> Response:
+        bundle, now = queries.bundle_by_digest(digest), clock.now()
+        comment = parse(shapes.ActivationIn, request)["comment"]
+        step_up.require_fresh(request, act=f"policy.activate:{bundle.digest}", now=now)
         activation = operations.activate(
-            bundle=queries.bundle_by_digest(digest),
-            user=person(request),
-            actor=actor(request),
-            now=clock.now(),
-            comment=parse(shapes.ActivationIn, request)["comment"],
+            bundle=bundle, user=person(request), actor=actor(request), now=now, comment=comment
         )
         return Response(_candidate(activation.bundle, in_force=True))
 

@@ -67,6 +67,7 @@ class Action(StrEnum):
     RECORDING_MISSING = "recording.missing"
     RECORDING_SET_ASIDE = "recording.set-aside"
     RECORDING_HELD = "recording.held"
+    RECORDING_RELEASE_ASKED = "recording.release-asked"
     RECORDING_RELEASED = "recording.released"
     RECORDING_DELETED = "recording.deleted"
     # Break-glass and its review

@@ -35,6 +35,10 @@ class SelfActivation(NotAllowed):
     """Who proposed a policy does not put it in force: a second person does."""
 
 
+class NotProposedAnew(Conflict):
+    """A bundle that was in force before goes back in force by two people, as any other."""
+
+
 class AlreadyInForce(Conflict):
     """The bundle is the one in force."""
 
@@ -99,32 +103,40 @@ def propose(
     """Store a candidate that compiles, passes its tests and lints without an error.
 
     The same files are the same bundle: proposing them again returns it, with its first
-    proposer. Raises NotAllowed without `policy:propose`, and PolicyRefused.
+    proposer; one that was in force and was replaced since is proposed anew, by `user`. Raises
+    NotAllowed without `policy:propose`, and PolicyRefused.
     """
     _require(user, Permission.POLICY_PROPOSE)
     bundle = _checked(files)
     with transaction.atomic():
+        db.lock_until_commit(_LOCK)
         return _store(bundle, files, user=user, actor=actor, now=now, comment=comment)
 
 
 def activate(
     *, bundle: PolicyBundle, user: User, actor: Actor, now: dt.datetime, comment: str = ""
 ) -> PolicyActivation:
-    """Put a proposed bundle in force; an older one, to roll back.
+    """Put a proposed bundle in force; an older one that was proposed anew, to roll back.
 
     It is checked again: people and groups may have changed since it was proposed. Raises
     NotAllowed without `policy:activate`, SelfActivation for the person who proposed it (under
-    any of their accounts), AlreadyInForce, and PolicyRefused.
+    any of their accounts), NotProposedAnew, AlreadyInForce, and PolicyRefused.
     """
     _require(user, Permission.POLICY_ACTIVATE)
-    if bundle.proposed_by is not None and identity.same_person(bundle.proposed_by, user):
-        raise SelfActivation(
-            f"{bundle.proposed_by} proposed bundle {bundle}, so that somebody else must activate "
-            "it: ask a colleague who may."
-        )
     _checked(bundle.files)
     with transaction.atomic():
         db.lock_until_commit(_LOCK)
+        bundle = queries.bundle_by_digest(bundle.digest)  # who proposed it last, under the lock
+        if queries.was_replaced(bundle):
+            raise NotProposedAnew(
+                f"Bundle {bundle} was in force before and was replaced. To put it back, one "
+                "person proposes it again and another puts it in force."
+            )
+        if bundle.proposed_by is not None and identity.same_person(bundle.proposed_by, user):
+            raise SelfActivation(
+                f"{bundle.proposed_by} proposed bundle {bundle}, so that somebody else must "
+                "activate it: ask a colleague who may."
+            )
         return _activate(bundle, user=user, actor=actor, now=now, comment=comment)
 
 
@@ -203,8 +215,13 @@ def _store(
             "comment": comment,
         },
     )
-    if is_new:
-        _record("policy.proposed", row, actor, now, {"files": sorted(files), "comment": comment})
+    anew = not is_new and queries.was_replaced(row)
+    if anew:
+        row.proposed_by, row.proposed_at, row.comment = user, now, comment
+        row.save(update_fields=["proposed_by", "proposed_at", "comment"])
+    if is_new or anew:
+        body = {"files": sorted(files), "comment": comment, "anew": anew}
+        _record("policy.proposed", row, actor, now, body)
     return row
 
 

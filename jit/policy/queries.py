@@ -99,6 +99,14 @@ def history() -> QuerySet[PolicyActivation]:
     return PolicyActivation.objects.select_related("bundle__proposed_by", "activated_by")
 
 
+def was_replaced(bundle: PolicyBundle) -> bool:
+    """Return whether the bundle was put in force since it was last proposed, and is no more:
+    what two people agreed to then is used up.
+    """
+    used = PolicyActivation.objects.filter(bundle=bundle, activated_at__gte=bundle.proposed_at)
+    return active_digest() != bundle.digest and used.exists()
+
+
 def bundle_by_digest(prefix: str) -> PolicyBundle:
     """Return the bundle whose digest begins with `prefix` (8 characters or more).
 

@@ -56,6 +56,7 @@ urlpatterns = [
     path("policy/propose/", policy.propose, name="policy-propose"),
     path("policy/<str:digest>/", policy.bundle, name="policy-bundle"),
     path("policy/<str:digest>/simulation/", policy.simulation, name="policy-simulation"),
+    path("policy/<str:digest>/propose/", policy.propose_again, name="policy-propose-again"),
     path("policy/<str:digest>/activate/", policy.activate, name="policy-activate"),
     path("audit/", audit.search, name="audit"),
     path("audit/export/", audit.export, name="audit-export"),

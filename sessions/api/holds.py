@@ -1,4 +1,4 @@
-"""Legal holds on recordings: set one, lift it."""
+"""Legal holds on recordings: set one, lift it with another auditor."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ _REFUSED = {
 class Hold(Resource):
     """The legal hold on a session's recording, which is kept beyond its time until the hold is
     lifted. Both are for auditors, take a `reason` (lifting, too: send it as the body), and are on
-    the record. Answers all holds there were, the newest first.
+    the record. Lifting takes two: the first DELETE asks for it (`release_asked_by`), that of
+    another auditor lifts it. Answers all holds there were, the newest first.
     """
 
     scopes = {"POST": Scope.AUDIT, "DELETE": Scope.AUDIT}

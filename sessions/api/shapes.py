@@ -79,6 +79,11 @@ class HoldOut(shapes.Shape):
     reason = serializers.CharField()
     set_by = serializers.CharField()
     set_at = serializers.DateTimeField()
+    release_asked_by = serializers.CharField(
+        allow_null=True, help_text="Who asked that it be lifted; another auditor's DELETE lifts it."
+    )
+    release_asked_at = serializers.DateTimeField(allow_null=True)
+    release_asked_reason = serializers.CharField()
     lifted_by = serializers.CharField(allow_null=True)
     lifted_at = serializers.DateTimeField(allow_null=True)
     lifted_reason = serializers.CharField()
@@ -142,6 +147,9 @@ def hold(row: LegalHold) -> dict[str, Any]:
         "reason": row.why,
         "set_by": row.set_by.username,
         "set_at": time(row.set_at),
+        "release_asked_by": row.release_asked_by.username if row.release_asked_by else None,
+        "release_asked_at": time(row.release_asked_at),
+        "release_asked_reason": row.release_asked_why,
         "lifted_by": row.lifted_by.username if row.lifted_by else None,
         "lifted_at": time(row.lifted_at),
         "lifted_reason": row.lifted_why,

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from jit.audit import operations as audit
 from jit.identity import permissions
+from jit.identity import queries as identity
 from jit.identity.models import User
 from jit.identity.permissions import Permission
 from jit.kernel import db
@@ -26,6 +27,10 @@ class FlaggingNotAllowed(NotAllowed):
 
 class UnknownFlag(NotFound):
     """No such flag of this session."""
+
+
+class OwnSession(NotAllowed):
+    """Nobody settles what was flagged in a session of their own."""
 
 
 class FlagSettled(Conflict):
@@ -59,10 +64,13 @@ def settle(
 ) -> SessionFlag:
     """Note that the flag was looked into, and what came of it; the flag stays to be seen.
 
-    Raises UnknownSession, FlaggingNotAllowed, InvalidInput, UnknownFlag and FlagSettled.
+    Raises UnknownSession, FlaggingNotAllowed, OwnSession, InvalidInput, UnknownFlag and
+    FlagSettled.
     """
     session = queries.session_visible_to(user, session_id)
     _require(user)
+    if identity.same_person(session.user, user):
+        raise OwnSession("It is a session of yours: another auditor says what came of the flag.")
     said = _comment(comment, "Say what came of it.")
     with transaction.atomic():
         row = SessionFlag.objects.select_for_update().filter(pk=flag_id, session=session).first()

@@ -98,13 +98,20 @@ class Recording(models.Model):
 
 
 class LegalHold(models.Model):
-    """Somebody's word that a recording must not be deleted, until they or another lift it."""
+    """Somebody's word that a recording must not be deleted, until two people lift it: one asks
+    for that (`release_asked_by`), another agrees (`lifted_by`).
+    """
 
     id = Uuid7Field()
     recording = models.ForeignKey(Recording, on_delete=models.PROTECT, related_name="holds")
     why = models.CharField(max_length=1000)
     set_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     set_at = models.DateTimeField()
+    release_asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    release_asked_why = models.CharField(max_length=1000, blank=True)
+    release_asked_at = models.DateTimeField(null=True, blank=True)
     lifted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )

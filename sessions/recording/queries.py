@@ -96,7 +96,7 @@ def holds_for(user: User, session: AccessSession) -> list[LegalHold]:
     if not permissions.has(user, Permission.SESSION_READ_ALL):
         return []
     found = LegalHold.objects.filter(recording_id=session.pk)
-    return list(found.select_related("set_by", "lifted_by").order_by("-set_at"))
+    return list(found.select_related("set_by", "release_asked_by", "lifted_by").order_by("-set_at"))
 
 
 def recording_of(session: AccessSession) -> Recording | None:

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from jit.audit import operations as audit
 from jit.identity import permissions
+from jit.identity import queries as identity
 from jit.identity.models import User
 from jit.identity.permissions import Permission
 from jit.kernel import db
@@ -40,6 +41,14 @@ class NothingToHold(NotFound):
     """Nothing of the session was recorded."""
 
 
+class OwnRecording(NotAllowed):
+    """Nobody lifts the hold on a recording of their own."""
+
+
+class SecondAuditorNeeded(Conflict):
+    """A hold is lifted by two people: the one who asked for it needs another."""
+
+
 class HoldNotAllowed(NotAllowed):
     """Only who may read all sessions sets and lifts legal holds."""
 
@@ -68,17 +77,35 @@ def hold(*, session_id: UUID, why: str, by: User, actor: Actor, now: dt.datetime
     return made
 
 
-def lift(*, session_id: UUID, why: str, by: User, actor: Actor, now: dt.datetime) -> None:
-    """Lift the legal hold. Raises HoldNotAllowed, HoldNeedsReason, NothingToHold and NotHeld."""
+def lift(*, session_id: UUID, why: str, by: User, actor: Actor, now: dt.datetime) -> LegalHold:
+    """Ask that the legal hold be lifted or, as another person, agree to what was asked, which
+    lifts it; return the hold. Whoever was recorded has no part in it.
+
+    Raises HoldNotAllowed, HoldNeedsReason, NothingToHold, NotHeld, OwnRecording and
+    SecondAuditorNeeded.
+    """
     reason = _allowed(why, by)
     with transaction.atomic():
-        _locked(session_id)
-        lifted = LegalHold.objects.filter(recording_id=session_id, lifted_at__isnull=True).update(
-            lifted_at=now, lifted_by=by, lifted_why=reason
-        )
-        if not lifted:
+        recording = _locked(session_id)
+        if identity.same_person(sessions.sessions().get(pk=session_id).user, by):
+            raise OwnRecording("It is a recording of yours: other auditors decide on its hold.")
+        held = recording.holds.filter(lifted_at__isnull=True).first()
+        if held is None:
             raise NotHeld("It is not under a legal hold. Load the page again.")
-        _tell("recording.released", session_id, actor, now, why=reason)
+        if held.release_asked_by is None:
+            held.release_asked_by, held.release_asked_at = by, now
+            held.release_asked_why = reason
+            _tell("recording.release-asked", session_id, actor, now, why=reason)
+        elif identity.same_person(held.release_asked_by, by):
+            raise SecondAuditorNeeded(
+                f"{held.release_asked_by.username} asked for it already. The hold is lifted when "
+                "another auditor agrees."
+            )
+        else:
+            held.lifted_by, held.lifted_at, held.lifted_why = by, now, reason
+            _tell("recording.released", session_id, actor, now, why=reason)
+        held.save()
+    return held
 
 
 def _locked(session_id: UUID) -> Recording:

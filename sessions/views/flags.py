@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from jit.identity import permissions
+from jit.identity import queries as identity
 from jit.identity.authentication import actor_of
 from jit.identity.permissions import Permission
 from jit.web.htmx import PageRequest, go, is_part, page
@@ -50,5 +51,6 @@ def _panel(request: PageRequest, session_id: UUID) -> HttpResponse:
         "session": session,
         "flags": list(queries.flags_of(session)),
         "may_flag": permissions.has(request.user, Permission.SESSION_READ_ALL),
+        "may_settle": not identity.same_person(session.user, request.user),
     }
     return render(request, "sessions/_flags.html", context)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from jit.identity import permissions
+from jit.identity import queries as identity
 from jit.identity.authentication import actor_of
 from jit.identity.permissions import Permission
 from jit.kernel import db
@@ -25,8 +26,12 @@ from sessions.recording import retention
 def panel(request: PageRequest, session: AccessSession) -> dict[str, Any]:
     """Return what the panel is drawn of."""
     holds = recorded.holds_for(request.user, session)
+    held = next((each for each in holds if each.lifted_at is None), None)
+    asked = held.release_asked_by if held else None
     return {
-        "hold": next((each for each in holds if each.lifted_at is None), None),
+        "hold": held,
+        "may_lift": not identity.same_person(session.user, request.user)
+        and not (asked and identity.same_person(asked, request.user)),
         "lifted": [each for each in holds if each.lifted_at is not None],
         "may_hold": permissions.has(request.user, Permission.SESSION_READ_ALL),
     }

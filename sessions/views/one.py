@@ -13,6 +13,7 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_GET
 
 from jit.identity import permissions
+from jit.identity import queries as identity
 from jit.identity.permissions import Permission
 from jit.kernel.errors import NotAllowed
 from jit.web.htmx import PageRequest, page
@@ -49,6 +50,7 @@ def one(request: PageRequest, session_id: UUID) -> HttpResponse:
         "q": request.GET.get("q", "").strip().replace("\0", "")[:200],
         "flags": list(queries.flags_of(session)),
         "may_flag": permissions.has(request.user, Permission.SESSION_READ_ALL),
+        "may_settle": not identity.same_person(session.user, request.user),
         **holds.panel(request, session),
     }
     return render(request, "sessions/session.html", context)

@@ -5,6 +5,8 @@ Slack's door has the same cases in `tests/approvals/slack/test_interactions.py`.
 
 from __future__ import annotations
 
+import uuid
+
 from approvals import delegation, escalation
 from approvals.models import Decision, Delegation, Step
 from jit.elevation.models import ElevationRequest, Grant
@@ -14,7 +16,7 @@ from jit.kernel import clock
 from jit.workflow import lapse
 from tests.approvals.doors import DONE, Door, join, leave, overdue, still_open
 from tests.support import people
-from tests.support.world import ADMIN, World
+from tests.support.world import ADMIN, READER, World
 
 
 class TestTwice:
@@ -84,6 +86,20 @@ class TestTooLate:
         status, words = door("olga", request, step=first)
         assert status == 409
         assert "Step 1 is over" in words
+
+    def test_on_a_step_that_is_none_of_the_requests_decides_nothing(
+        self, world: World, door: Door
+    ) -> None:
+        """A random or foreign step was taken for none, and the decision counted."""
+        request, other = world.ask(), world.ask(username="ada", role=READER)
+        foreign = str(Step.objects.get(chain__request=other).pk)
+        for step in (foreign, str(uuid.uuid4()), str(uuid.UUID(int=0))):
+            for decision in ("approve", "deny"):
+                status, words = door("bo", request, decision, step=step, comment="No.")
+                assert status == 409
+                assert "open the request again" in words
+        assert still_open(request)
+        assert not Decision.objects.exists()
 
 
 class TestWhoMay:

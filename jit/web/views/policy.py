@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from jit.catalog import recorded
-from jit.identity import permissions
+from jit.identity import permissions, step_up
 from jit.identity import queries as identity
 from jit.identity.authentication import actor_of
 from jit.identity.permissions import Permission
@@ -49,6 +49,7 @@ def bundle(request: PageRequest, digest: str) -> HttpResponse:
     active = queries.active()
     in_force = active is not None and active.bundle_id == row.pk
     own = row.proposed_by is not None and identity.same_person(row.proposed_by, request.user)
+    replaced = queries.was_replaced(row)
     context = {
         "bundle": row,
         "in_force": in_force,
@@ -57,8 +58,15 @@ def bundle(request: PageRequest, digest: str) -> HttpResponse:
         else inspecting.differences(active.bundle if active else None, row),
         "days": simulate.USUAL_DAYS,
         "own": own,
+        "replaced": replaced,
+        "may_propose": permissions.has(request.user, Permission.POLICY_PROPOSE),
         "unrecorded": _unrecorded(row),
-        "may_activate": permissions.has(request.user, Permission.POLICY_ACTIVATE) and not own,
+        "may_activate": permissions.has(request.user, Permission.POLICY_ACTIVATE)
+        and not own
+        and not replaced,
+        "factor_given": step_up.passed_for(
+            request, act=f"policy.activate:{row.digest}", now=clock.now()
+        ),
     }
     return render(request, "jit/policy/bundle.html", context)
 
@@ -87,12 +95,16 @@ def simulation(request: PageRequest, digest: str) -> HttpResponse:
 @require_POST
 @page(Permission.POLICY_ACTIVATE)
 def activate(request: PageRequest, digest: str) -> HttpResponse:
-    row = queries.bundle_by_digest(digest)
+    row, now = queries.bundle_by_digest(digest), clock.now()
+    act, code = f"policy.activate:{row.digest}", request.POST.get("otp", "").strip()
+    if code and not step_up.passed_for(request, act=act, now=now):
+        step_up.confirm(request=request, act=act, code=code, now=now)
+    step_up.require_fresh(request, act=act, now=now)
     operations.activate(
         bundle=row,
         user=request.user,
         actor=actor_of(request),
-        now=clock.now(),
+        now=now,
         comment=request.POST.get("comment", "")[:1000],
     )
     messages.success(request, f"Bundle {row} is in force.")
@@ -115,6 +127,22 @@ def propose(request: PageRequest) -> HttpResponse:
         comment=request.POST.get("comment", "")[:1000],
     )
     messages.success(request, f"Bundle {row} is proposed; a second person may activate it.")
+    return redirect("policy-bundle", digest=row.digest)
+
+
+@require_POST
+@page(Permission.POLICY_PROPOSE)
+def propose_again(request: PageRequest, digest: str) -> HttpResponse:
+    """Propose a bundle that was replaced anew, so that a second person may put it back."""
+    row = queries.bundle_by_digest(digest)
+    operations.propose(
+        files=row.files,
+        actor=actor_of(request),
+        user=request.user,
+        now=clock.now(),
+        comment=request.POST.get("comment", "")[:1000],
+    )
+    messages.success(request, f"Bundle {row} is proposed again; a second person may activate it.")
     return redirect("policy-bundle", digest=row.digest)
 
 

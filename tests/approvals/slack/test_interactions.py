@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import uuid
 
 import pytest
 
@@ -88,6 +89,15 @@ class TestApprove:
         assert "Step 1 is over" in slack.whispered
         slack.press("olga", "approve")
         assert slack.state(request) == "APPROVED"
+
+    def test_a_step_that_is_none_of_the_requests_decides_nothing(self, slack: SlackWorld) -> None:
+        request = slack.ask()
+        click = slack.human("ada").click("approve")
+        handle = click["actions"][0]["value"].partition(".")[0]
+        click["actions"][0]["value"] = f"{handle}.{uuid.uuid4()}"
+        slack.send(slack.human("ada").press_payload(click))
+        assert slack.state(request) == "PENDING"
+        assert "open the request again" in slack.whispered
 
     def test_a_requester_never_decides_on_their_own_request(self, slack: SlackWorld) -> None:
         request = slack.ask()

@@ -9,6 +9,7 @@ from django.test import Client
 
 from jit.audit.models import AuditEvent
 from jit.identity.permissions import Permission
+from jit.identity.step_up import HEADER
 from jit.kernel import clock
 from jit.policy.models import PolicyBundle
 from tests.jit.api.test_statements import Statements, within
@@ -30,6 +31,15 @@ NOTHING = {
 def propose(world: World, name: str = "opal", files: Any = None, **more: Any) -> Any:
     body = {"files": NOTHING if files is None else files, "comment": "try", **more}
     return world.api(name).post("policy/candidates/", body)
+
+
+def put_in_force(world: World, digest: str, name: str = "olga", **body: str) -> Any:
+    """Activate by program, with a code given for this act."""
+    user = world.user(name)
+    user.totp_devices.all().delete()
+    code = people.enrolled(user, now=clock.now()).code(clock.now())
+    path = f"policy/candidates/{digest}/activate/"
+    return world.api(name).post(path, body, {HEADER: code})
 
 
 class TestPolicy:
@@ -57,7 +67,7 @@ class TestPolicy:
         found = world.api("udo").get(f"policy/candidates/{digest}/").json()["findings"]
         said = [(one["severity"], one["message"]) for one in found]
         assert ("warning", "there is no group no-such-group") in said
-        world.api("olga").post(f"policy/candidates/{digest}/activate/")
+        put_in_force(world, digest)
         page = people.signed_in(Client(), world.user("udo")).get("/policy/").content.decode()
         assert "there is no group no-such-group" in page
 
@@ -196,23 +206,32 @@ class TestActivation:
     def test_is_a_second_persons(self, world: World) -> None:
         world.give("operators", Permission.POLICY_ACTIVATE)
         digest = propose(world).json()["digest"]
-        own = world.api("opal").post(f"policy/candidates/{digest}/activate/")
+        own = put_in_force(world, digest, "opal")
         assert own.status_code == 403
         assert own.json()["code"] == "SelfActivation"
         assert world.api("rita").post(f"policy/candidates/{digest}/activate/").status_code == 403
         olga = world.api("olga")
-        done = olga.post(f"policy/candidates/{digest}/activate/", {"comment": "agreed"})
+        done = put_in_force(world, digest, comment="agreed")
         assert done.status_code == 200
         assert done.json()["in_force"] is True
         told = olga.get("policy/").json()
         assert (told["digest"], told["activated_by"]) == (digest, "olga")
-        again = olga.post(f"policy/candidates/{digest}/activate/")
+        again = put_in_force(world, digest)
         assert (again.status_code, again.json()["code"]) == (409, "AlreadyInForce")
 
-    def test_of_an_older_one_rolls_back(self, world: World) -> None:
-        olga = world.api("olga")
-        before = olga.get("policy/").json()["digest"]
+    def test_takes_a_second_factor_given_for_it(self, world: World) -> None:
         digest = propose(world).json()["digest"]
-        olga.post(f"policy/candidates/{digest}/activate/")
-        assert olga.post(f"policy/candidates/{before}/activate/").status_code == 200
-        assert olga.get("policy/").json()["digest"] == before
+        refused = world.api("olga").post(f"policy/candidates/{digest}/activate/")
+        assert (refused.status_code, refused.json()["code"]) == (403, "StepUpRequired")
+        assert world.api("olga").get("policy/").json()["digest"] != digest
+
+    def test_of_an_older_one_rolls_back_once_it_is_proposed_anew(self, world: World) -> None:
+        olga = world.api("olga")
+        before = olga.get("policy/").json()
+        digest = propose(world).json()["digest"]
+        assert put_in_force(world, digest).status_code == 200
+        alone = put_in_force(world, before["digest"])
+        assert (alone.status_code, alone.json()["code"]) == (409, "NotProposedAnew")
+        assert propose(world, files=before["files"]).status_code == 201
+        assert put_in_force(world, before["digest"]).status_code == 200
+        assert olga.get("policy/").json()["digest"] == before["digest"]

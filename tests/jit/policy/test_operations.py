@@ -16,7 +16,13 @@ from jit.kernel.errors import NotAllowed
 from jit.kernel.ids import uuid7
 from jit.policy import operations, queries
 from jit.policy.models import PolicyActivation, PolicyBundle
-from jit.policy.operations import AlreadyInForce, AlreadyInstalled, PolicyRefused, SelfActivation
+from jit.policy.operations import (
+    AlreadyInForce,
+    AlreadyInstalled,
+    NotProposedAnew,
+    PolicyRefused,
+    SelfActivation,
+)
 from jit.policy.ruling import Outcome, Ruling, Shadow
 from tests.jit.policy.support import facts, policy, rule
 from tests.support.people import INSTALLER, acting, person
@@ -78,7 +84,7 @@ class TestRule:
         ada, bo = keepers
         first = propose(ada, now, max_duration="1h")
         second = propose(ada, now, max_duration="30m")
-        for bundle, seconds in ((first, 3600), (second, 1800), (first, 3600)):
+        for bundle, seconds in ((first, 3600), (second, 1800)):
             activate(bundle, bo, now)
             ruling = operations.rule(facts(), now)
             assert (ruling.bundle_digest, ruling.max_duration_seconds) == (bundle.digest, seconds)
@@ -183,11 +189,42 @@ class TestActivate:
         with pytest.raises(AlreadyInForce):
             activate(bundle, bo, now)
 
+    def test_one_person_alone_does_not_put_a_replaced_policy_back(self, keepers, now, since):
+        ada, bo = keepers
+        later = now + dt.timedelta(seconds=1)
+        old, new = propose(ada, now), propose(ada, now, max_duration="2h")
+        for bundle in (old, new):
+            activate(bundle, bo, now)
+        for who in keepers:
+            with pytest.raises(NotProposedAnew, match="another puts it in force"):
+                activate(old, who, now)
+        assert propose(bo, later) == old
+        with pytest.raises(SelfActivation, match="bo proposed"):
+            activate(old, bo, later)
+        activate(old, ada, later)
+        assert queries.active_digest() == old.digest
+        assert [
+            json.loads(bytes(e.body))["body"]["anew"] for e in events("policy.proposed", since)
+        ] == [
+            False,
+            False,
+            True,
+        ]
+
+    def test_what_the_installation_began_with_goes_back_by_two_people_too(self, keepers, now):
+        ada, bo = keepers
+        first = operations.install_first(files=files(), actor=INSTALLER, now=now).bundle
+        activate(propose(ada, now, max_duration="2h"), bo, now)
+        with pytest.raises(NotProposedAnew):
+            activate(first, bo, now)
+
     def test_rolls_back_to_an_older_one_and_keeps_the_history(self, keepers, now):
         ada, bo = keepers
         old, new = propose(ada, now), propose(ada, now, max_duration="2h")
-        for bundle in (old, new, old):
+        for bundle in (old, new):
             activate(bundle, bo, now)
+        later = now + dt.timedelta(seconds=1)
+        activate(propose(ada, later), bo, later)
         active = queries.active()
         assert active is not None
         assert active.bundle == old

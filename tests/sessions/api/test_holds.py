@@ -10,6 +10,7 @@ import pytest
 from jit.audit.models import AuditEvent
 from sessions.models import AccessSession
 from tests.sessions.recording.gateway import FakeGateway
+from tests.support import people
 from tests.support.world import Api, World
 
 
@@ -38,11 +39,17 @@ class TestHold:
         assert (hold["reason"], hold["set_by"], hold["lifted_at"]) == ("Case 7", "udo", None)
         assert udo.post(path, {"reason": "again"}).status_code == 409
         assert udo.get(f"sessions/{session.pk}/").json()["holds"] == [hold]
-        (lifted,) = delete(udo, session, {"reason": "Case closed"}).json()
-        assert (lifted["lifted_by"], lifted["lifted_reason"]) == ("udo", "Case closed")
-        assert delete(udo, session, {"reason": "again"}).status_code == 409
-        actions = ["recording.held", "recording.released"]
-        assert AuditEvent.objects.filter(action__in=actions).count() == 2
+        people.person("uma", "auditors")
+        uma = world.api("uma")
+        (asked,) = delete(udo, session, {"reason": "Case closed"}).json()
+        assert (asked["release_asked_by"], asked["lifted_at"]) == ("udo", None)
+        alone = delete(udo, session, {"reason": "again"})
+        assert (alone.status_code, alone.json()["code"]) == (409, "SecondAuditorNeeded")
+        (lifted,) = delete(uma, session, {"reason": "I agree"}).json()
+        assert (lifted["lifted_by"], lifted["lifted_reason"]) == ("uma", "I agree")
+        assert delete(uma, session, {"reason": "again"}).json()["code"] == "NotHeld"
+        actions = ["recording.held", "recording.release-asked", "recording.released"]
+        assert AuditEvent.objects.filter(action__in=actions).count() == 3
 
     def test_wants_a_reason_both_times(self, world: World, session: AccessSession) -> None:
         udo = world.api("udo")

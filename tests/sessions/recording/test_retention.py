@@ -15,6 +15,7 @@ from sessions.recording.models import Recording, TranscriptLine
 from sessions.recording.stores.base import StoreFailed
 from sessions.recording.stores.filesystem import FileSystem
 from tests.sessions.recording.gateway import FakeGateway, recording
+from tests.support import people
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +80,11 @@ class TestDelete:
         assert events("recording.deleted", session) == 1
 
 
+def auditor(username: str, **more: Any) -> dict[str, Any]:
+    who = people.person(username, "auditors", **more)
+    return {"by": who, "actor": people.acting(who), "now": clock.now()}
+
+
 class TestHold:
     def test_keeps_a_recording_beyond_its_time_until_lifted(
         self, session: AccessSession, where: FileSystem, world: Any
@@ -89,15 +95,41 @@ class TestHold:
         assert stored.objects(session.pk, where=where)
         with pytest.raises(retention.HeldAlready):
             retention.hold(session_id=session.pk, why="case 8", **udo)
+        uma = auditor("uma")
         retention.lift(session_id=session.pk, why="case closed", **udo)
+        retention.lift(session_id=session.pk, why="so it is", **uma)
         with pytest.raises(retention.NotHeld):
             retention.lift(session_id=session.pk, why="again", **udo)
         held = recording(session).holds.get()
-        assert (held.why, held.lifted_why, held.lifted_by) == ("case 7", "case closed", udo["by"])
+        assert (held.why, held.release_asked_why) == ("case 7", "case closed")
+        assert (held.lifted_why, held.lifted_by) == ("so it is", uma["by"])
         assert retention.delete_what_is_due(where=where) == 1
         assert events("recording.held", session) == events("recording.released", session) == 1
         with pytest.raises(retention.RecordingDeleted):
             retention.hold(session_id=session.pk, why="late", **udo)
+
+    def test_one_auditor_does_not_lift_their_own_hold(
+        self, session: AccessSession, where: FileSystem, world: Any
+    ) -> None:
+        udo = {"by": world.user("udo"), "actor": world.actor("udo"), "now": clock.now()}
+        double = auditor("udo-2", same_person_as=udo["by"])
+        retention.hold(session_id=session.pk, why="case 7", **udo)
+        retention.lift(session_id=session.pk, why="case closed", **udo)
+        for who in (udo, double):
+            with pytest.raises(retention.SecondAuditorNeeded, match="another auditor agrees"):
+                retention.lift(session_id=session.pk, why="again", **who)
+        assert recording(session).holds.get().lifted_at is None
+        assert retention.delete_what_is_due(where=where) == 0
+        assert events("recording.released", session) == 0
+
+    def test_nobody_lifts_the_hold_on_a_recording_of_their_own(
+        self, session: AccessSession, world: Any
+    ) -> None:
+        udo = {"by": world.user("udo"), "actor": world.actor("udo"), "now": clock.now()}
+        retention.hold(session_id=session.pk, why="case 7", **udo)
+        double = auditor("double", same_person_as=session.user)
+        with pytest.raises(retention.OwnRecording):
+            retention.lift(session_id=session.pk, why="mine", **double)
 
     def test_set_between_looking_and_deleting_still_holds(
         self, session: AccessSession, where: FileSystem, world: Any

@@ -16,6 +16,7 @@ from sessions.recording import retention
 from sessions.recording.models import LegalHold, Recording
 from sessions.recording.stores.filesystem import FileSystem
 from tests.sessions.recording.gateway import FakeGateway
+from tests.support import people
 
 PART = {"HX-Request": "true"}
 At = Callable[[str], Client]
@@ -40,7 +41,7 @@ class TestHold:
         assert "held" in shown
         assert "Case &lt;7&gt;" in shown
         page = at("udo").get(f"/sessions/{session.pk}/").content.decode()
-        assert "Lift the hold" in page
+        assert "Ask that it be lifted" in page
         Recording.objects.update(keep_until=clock.now() - dt.timedelta(days=1))
         assert retention.delete_what_is_due(where=where) == 0
         event = AuditEvent.objects.get(action="recording.held")
@@ -50,9 +51,18 @@ class TestHold:
         self, at: At, session: AccessSession, where: FileSystem
     ) -> None:
         post(at("udo"), session, "hold", "Case 7")
+        people.person("uma", "auditors")
         shown = post(at("udo"), session, "hold/lift", "Case closed").content.decode()
+        assert "udo asked" in shown
+        assert "another auditor's yes" in " ".join(shown.split()).replace("&#x27;", "'")
+        assert "<form" not in shown
+        alone = post(at("udo"), session, "hold/lift", "again")
+        assert (alone.status_code, LegalHold.objects.get().lifted_at) == (409, None)
+        page = at("uma").get(f"/sessions/{session.pk}/").content.decode()
+        assert "Agree and lift the hold" in page
+        shown = post(at("uma"), session, "hold/lift", "I agree").content.decode()
         assert "Lifted before: 1" in shown
-        assert "Case closed" in shown
+        assert "udo and uma" in shown
         Recording.objects.update(keep_until=clock.now() - dt.timedelta(days=1))
         assert retention.delete_what_is_due(where=where) == 1
         page = at("udo").get(f"/sessions/{session.pk}/").content.decode()

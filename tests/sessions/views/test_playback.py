@@ -16,6 +16,7 @@ from sessions.recording import stored
 from sessions.recording.models import Command, Recording, Tier, TranscriptLine
 from sessions.recording.stores.filesystem import FileSystem
 from tests.sessions.recording.gateway import FakeGateway
+from tests.support import people
 
 PART = {"HX-Request": "true"}
 At = Callable[[str], Client]
@@ -225,3 +226,16 @@ class TestFlag:
         assert again.status_code == 409
         assert AuditEvent.objects.filter(action="session.flag-settled").count() == 1
         assert not at("udo").get("/sessions/", {"flagged": "yes"}).context["rows"]
+
+    def test_nobody_settles_a_flag_on_a_session_of_their_own(
+        self, at: At, session: AccessSession
+    ) -> None:
+        path = f"/sessions/{session.pk}/flags/"
+        at("udo").post(path, {"comment": "What is this?"}, headers=PART)
+        people.person("double", "auditors", same_person_as=session.user)
+        flag = session.flags.get()
+        answer = at("double").post(f"{path}{flag.pk}/", {"comment": "All fine."}, headers=PART)
+        assert answer.status_code == 403
+        assert "Settle" not in at("double").get(f"/sessions/{session.pk}/").content.decode()
+        flag.refresh_from_db()
+        assert flag.settled_at is None
