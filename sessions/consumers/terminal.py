@@ -16,7 +16,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from jit.identity import sockets
 from jit.kernel.errors import DomainError
-from sessions.recording.terminal import LARGEST, SMALLEST
+from sessions.recording.terminal import MOST_COLUMNS, MOST_ROWS, SMALLEST
 from sessions.terminal import calling, resuming
 from sessions.terminal.line import Line
 
@@ -142,7 +142,7 @@ def _size(given: Any) -> tuple[int, int] | None:
         columns, rows = (int(one) for one in given)
     except (TypeError, ValueError):
         return None
-    good = all(SMALLEST <= one <= LARGEST for one in (columns, rows))
+    good = SMALLEST <= columns <= MOST_COLUMNS and SMALLEST <= rows <= MOST_ROWS
     return (columns, rows) if good else None
 
 

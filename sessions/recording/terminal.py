@@ -13,20 +13,17 @@ from typing import Any
 
 from sessions.recording.asciicast import Event
 
-SMALLEST, LARGEST = 2, 1000
-"""Columns and rows that a terminal can have."""
+SMALLEST, MOST_COLUMNS, MOST_ROWS = 2, 1000, 300
+"""What a terminal can have. A browser draws each row by itself: 1,000 take it half a minute."""
 COLUMNS, ROWS = 80, 24
 """What a terminal has that says nothing of its size."""
 _SIZE = re.compile(r"([0-9]{1,10})x([0-9]{1,10})")
 _BARE = re.compile(r"(?<!\r)\n")
-# XTWINOPS (xterm's control sequences): programs ask for another size of the window, which
-# players give them.
-_RESIZES = re.compile(r"\x1b\[8;[0-9;]*t|\x9b8;[0-9;]*t")
 
 
 def usable(columns: int, rows: int) -> tuple[int, int]:
     """Return a size that can be drawn: the usual one for none, else the nearest."""
-    return _bounded(columns, COLUMNS), _bounded(rows, ROWS)
+    return _bounded(columns, COLUMNS, MOST_COLUMNS), _bounded(rows, ROWS, MOST_ROWS)
 
 
 def usable_text(size: str) -> str:
@@ -62,8 +59,6 @@ class Screen:
 
     def output(self, text: str) -> str:
         """Return what a player is to be sent of this output."""
-        if "8;" in text:
-            text = _RESIZES.sub("", text)
         if self._has_terminal or not text:
             return text
         told = _BARE.sub("\r\n", text)
@@ -80,8 +75,8 @@ def on_a_screen(events: Iterable[Event]) -> Iterator[Event]:
         yield screen.event(event)
 
 
-def _bounded(number: int, usual: int) -> int:
-    return min(max(number, SMALLEST), LARGEST) if number > 0 else usual
+def _bounded(number: int, usual: int, most: int) -> int:
+    return min(max(number, SMALLEST), most) if number > 0 else usual
 
 
 def _number(given: Any) -> int:

@@ -71,6 +71,8 @@ class TestWatch:
             assert page.told[0]["version"] == 3
             await sync_to_async(say)(shell, "after\n")
             await page.until(lambda: any("after" in line for line in page.lines))
+            # No terminal: what comes begins at the left, the picture it begins with, too.
+            assert all("\r\n" in line[2] for line in page.lines if line[1] == "o")
             await sync_to_async(shell.stdin.close)()
             await page.until(lambda: page.closed)
             assert page.closed == consumer.ENDED

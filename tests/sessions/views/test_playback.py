@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from sessions.models import AccessSession
 from sessions.recording import stored
 from sessions.recording.models import Command, Recording, Tier, TranscriptLine
 from sessions.recording.stores.filesystem import FileSystem
+from tests.sessions import used
 from tests.sessions.recording.gateway import FakeGateway
 from tests.support import people
 
@@ -68,6 +70,48 @@ class TestOne:
     def test_takes_no_second_that_is_none(self, at: At, session: AccessSession) -> None:
         answer = at("udo").get(f"/sessions/{session.pk}/", {"t": '1"><script>'})
         assert answer.context["start_at"] == ""
+
+
+@pytest.mark.parametrize("size", ["0x0", "9000x9000"])
+class TestATerminalThatCanNotBeDrawn:
+    """As recordings have it that were stored before sizes were bounded."""
+
+    @pytest.fixture
+    def stored_size(self, gateway: FakeGateway, size: str) -> AccessSession:
+        made = gateway.session()
+        tape = gateway.tape(made)
+        tape._text("r", size)
+        tape.output(b"shown\r\n")
+        asyncio.run(tape.close())
+        used.closed(made)
+        gateway.move()
+        made.refresh_from_db()
+        return made
+
+    @pytest.mark.parametrize("path", ["cast/", "cast/?from=9", "download/v2/", "download/v3/"])
+    def test_is_never_given_to_a_program_that_draws(
+        self, at: At, stored_size: AccessSession, size: str, path: str
+    ) -> None:
+        text = read(at("udo").get(f"/sessions/{stored_size.pk}/{path}"))
+        assert "shown" in text
+        assert size not in text
+        header = json.loads(text.splitlines()[0])
+        columns = header["width"] if "v2" in path else header["term"]["cols"]
+        assert 2 <= columns <= 1000
+
+
+class TestWithoutATerminal:
+    @pytest.mark.parametrize("path", ["cast/", "download/v2/", "download/v3/"])
+    def test_a_replay_is_no_staircase(self, at: At, gateway: FakeGateway, path: str) -> None:
+        made = gateway.record(b"out\n", b"err\n")
+        gateway.move()
+        lines = read(at("udo").get(f"/sessions/{made.pk}/{path}")).splitlines()
+        assert [json.loads(line)[2] for line in lines[1:]] == ["out\r\n", "err\r\n"]
+
+    def test_the_text_keeps_its_ends_of_lines(self, at: At, gateway: FakeGateway) -> None:
+        made = gateway.record(b"out\n", b"err\n")
+        gateway.move()
+        assert read(at("udo").get(f"/sessions/{made.pk}/download/text/")) == "out\nerr\n"
 
 
 class TestCast:
