@@ -63,7 +63,8 @@ def serve(order: dict[str, Any]) -> None:
 
     folder = Path(order["folder"])
     recorder = Recorder(folder / "spool")
-    verifier = scram.make(PASSWORD)
+    salt = scram.salt_of(USER)
+    verifier = scram.make(PASSWORD, salt=salt)
     reach = Reach(
         host=order["host"],
         port=order["port"],
@@ -75,6 +76,9 @@ def serve(order: dict[str, Any]) -> None:
 
     class BenchHouse:
         """Lets the bench's user in as often as they come."""
+
+        def salt(self, _name: str) -> bytes:
+            return salt
 
         async def verifiers(self, _name: str) -> list[scram.Verifier]:
             return [verifier]
@@ -114,7 +118,6 @@ def serve(order: dict[str, Any]) -> None:
             house=BenchHouse(),
             tls=context,
             certificate=certificates.der(certificate),
-            mock_secret=b"bench",
             plaintext_on_loopback=True,
         )
         print(json.dumps({"port": listening.getsockname()[1], "authority": str(authority)}))

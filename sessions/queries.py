@@ -194,9 +194,9 @@ def usable_grant(*, user: User, wanted: str, kind: str) -> Grant | None:
     return next(iter(live or found), None)
 
 
-def active_grant_named(external_name: str) -> Grant | None:
-    """Return the ACTIVE grant with this name on its target, whoever's it is, or None."""
-    return elevation.grants().filter(external_name=external_name, state=GrantState.ACTIVE).first()
+def grant_named(external_name: str) -> Grant | None:
+    """Return the grant with this name on its target, whoever's and however it is, or None."""
+    return elevation.grants().filter(external_name=external_name).first()
 
 
 def owner_of_key(fingerprint: str) -> SshKey | None:

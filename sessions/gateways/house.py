@@ -20,6 +20,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connections
 
+from jit.kernel.errors import DomainError
 from sessions import queries, revoke_channel
 from sessions.models import GatewayProcess
 from sessions.operations import moving, processes
@@ -102,7 +103,7 @@ class House:
         return await loop.run_in_executor(self._pool, partial(_asked, question, named))
 
     def spawn(self, work: Any) -> asyncio.Task[Any]:
-        """Run a coroutine beside; what it raises is logged."""
+        """Run a coroutine beside; what it raises is logged, a refusal as what it is."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -245,8 +246,14 @@ class House:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a gateway's task failed", exc_info=task.exception())
+        failure = None if task.cancelled() else task.exception()
+        if failure is None:
+            return
+        refusals = [one for one in (failure, failure.__cause__) if isinstance(one, DomainError)]
+        if refusals:
+            log.info("refused: %s", refusals[0].detail)
+        else:
+            log.error("a gateway's task failed", exc_info=failure)
 
 
 def _asked[Answer](question: Callable[..., Answer], named: dict[str, Any]) -> Answer:

@@ -89,10 +89,8 @@ def authorise(
     """
     grant = _grant(wanted, kind, caller.user)
     now = db.now()
-    if grant.state != GrantState.ACTIVE or grant.ends_at is None or grant.ends_at <= now:
-        raise NotAdmitted(
-            f"Your grant of {grant.role.slug} is {grant.state}; ask again at {settings.BASE_URL}/."
-        )
+    if over := why_over(grant, now):
+        raise NotAdmitted(over)
     try:
         ruling = ask_again.before_session(grant, now)
     except (ask_again.NoLongerEligible, ask_again.NotYet) as no:
@@ -102,6 +100,15 @@ def authorise(
     if ruling is not None and ruling.outcome.admits:
         record = max(record, ruling.obligations.record, key=STRICTNESS.index)
     return _open(grant=grant, caller=caller, gateway=gateway, host=host, record=record)
+
+
+def why_over(grant: Grant, now: dt.datetime) -> str:
+    """Return why nothing is opened by this grant whatever policy says, or an empty text."""
+    if grant.state == GrantState.ACTIVE and grant.ends_at is not None and grant.ends_at > now:
+        return ""
+    if grant.state in {GrantState.SCHEDULED, GrantState.ACTIVATING}:
+        return f"Your grant of {grant.role.slug} has not begun yet: see {settings.BASE_URL}/."
+    return f"Your grant of {grant.role.slug} has ended. Ask again at {settings.BASE_URL}/."
 
 
 def _grant(wanted: str, kind: str, user: User) -> Grant:
@@ -123,8 +130,8 @@ def _open(
         grant = elevation.lock_grant(grant.pk)
         asked = time.monotonic()
         now = db.now()
-        if grant.state != GrantState.ACTIVE or grant.ends_at is None or grant.ends_at <= now:
-            raise NotAdmitted(f"Your grant of {grant.role.slug} is {grant.state} by now.")
+        if over := why_over(grant, now):
+            raise NotAdmitted(over)
         session = AccessSession(
             grant=grant,
             user=grant.user,

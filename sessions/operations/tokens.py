@@ -20,6 +20,8 @@ from sessions.models import OneUseToken
 from sessions.states import Door
 
 PREFIX = "jit_one"
+KNOWN = 10
+"""Passwords of one grant at one door that may wait to be used at once."""
 _BYTES = 20
 """160 random bits: nobody guesses them, and people can still paste them."""
 
@@ -28,14 +30,17 @@ def issue(
     *, grant: Grant, door: Door, now: dt.datetime, verifier: Mapping[str, Any] | None = None,
     plain: str = "", source_address: str = "", client: str = "",
 ) -> str:  # fmt: skip
-    """Return a fresh password for `grant` through `door`; what was offered there before and
-    not used is dead. In the caller's transaction. `verifier` and the `plain` password it was
-    made from are for doors that never see the password. `source_address` and `client` are
-    whose browser it is, where the web terminal comes with it.
+    """Return a fresh password for `grant` through `door`. The ones before stay good, so that
+    a pool's connections don't take each other's away, but only the KNOWN newest. In the caller's
+    transaction. `verifier` and the `plain` password it was made from are for doors that never
+    see the password. `source_address` and `client` are whose browser it is, where the web
+    terminal comes with it.
     """
-    OneUseToken.objects.filter(
-        grant=grant, door=door.value, used_at__isnull=True, expires_at__gt=now
-    ).update(expires_at=now)
+    of_grant = OneUseToken.objects.filter(grant=grant, door=door.value)
+    newest = list(of_grant.values_list("pk", flat=True)[: KNOWN - 1])
+    of_grant.filter(used_at__isnull=True, expires_at__gt=now).exclude(pk__in=newest).update(
+        expires_at=now
+    )
     plain = plain or new()
     OneUseToken.objects.create(
         grant=grant,
@@ -71,19 +76,12 @@ def redeem_proven(*, token: OneUseToken, door: Door) -> OneUseToken | None:
     return _use(door, pk=token.pk)
 
 
-def waiting(*, external_name: str, door: Door) -> OneUseToken | None:
-    """Return the one unused password for the grant of this name at this door, or None."""
-    return (
-        OneUseToken.objects.select_related("user", "grant")
-        .filter(
-            grant__external_name=external_name,
-            door=door.value,
-            used_at__isnull=True,
-            expires_at__gt=db.now(),
-            user__is_active=True,
-        )
-        .first()
-    )
+def newest(*, external_name: str, door: Door) -> list[OneUseToken]:
+    """Return the KNOWN newest passwords of the grant of this name at this door, dead ones too;
+    all that may still be used are among them.
+    """
+    rows = OneUseToken.objects.select_related("user", "grant")
+    return list(rows.filter(grant__external_name=external_name, door=door.value)[:KNOWN])
 
 
 def _use(door: Door, **which: Any) -> OneUseToken | None:

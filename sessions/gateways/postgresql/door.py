@@ -6,10 +6,8 @@ import logging
 import ssl
 from dataclasses import dataclass, replace
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
-from sessions.gateways.postgresql import framing, scram, upstream, wishes
+from jit.kernel import clock
+from sessions.gateways.postgresql import certificates, framing, scram, upstream, wishes
 from sessions.gateways.postgresql.doorstep import Opened
 from sessions.gateways.postgresql.framing import Malformed, u32
 from sessions.gateways.postgresql.link import Link
@@ -23,11 +21,18 @@ NO_ENTRY = (
     "Nothing opens for this user name and password. A password here is for one log-in only, and "
     "for a short while: fetch a fresh one on your grant's page and try again."
 )
+USED = (
+    "This password opens nothing any more: it was used, or its time is over. Each is for one "
+    "log-in only; fetch a fresh one on your grant's page and try again."
+)
 NO_TLS = (
     "This gateway speaks over TLS only. Connect with sslmode=verify-full (or require); your "
     "grant's page shows the whole line."
 )
 _AUTHENTICATION = b"R"
+_TOO_MANY = "53300"
+_PASSES = ("08", "53", "57")
+"""Classes of SQLSTATE of what passes: connections, resources, a server that starts or stops."""
 
 
 class Refusal(Exception):
@@ -49,14 +54,11 @@ class Guest:
 
 
 class Door:
-    """Lets people in. `certificate` is our own in DER; `mock_secret` gives names that don't
-    exist a salt of their own.
-    """
+    """Lets people in. `certificate` is our own in DER."""
 
-    def __init__(self, *, house: House, certificate: bytes, mock_secret: bytes) -> None:
+    def __init__(self, *, house: House, certificate: bytes) -> None:
         self._house = house
         self._binding = upstream.binding_of(certificate)
-        self._mock_secret = mock_secret
 
     async def admit(self, opened: Opened, *, source: str, may_be_plain: bool) -> Guest:
         """Return the guest. Raises Refusal, Malformed, Gone."""
@@ -101,13 +103,15 @@ class Door:
         self, link: Link, tls: ssl.SSLObject | None, wished: Wishes
     ) -> tuple[str, scram.Verifier | None]:
         """Return how the client proved who it is. Raises Refusal."""
-        if tls is not None and _common_name(tls) == wished.user:
+        certificate = certificates.shown(tls, now=clock.now()) if tls is not None else None
+        if certificate is not None and certificate.name == wished.user:
+            if certificate.over:
+                raise Refusal("28000", certificate.over)
             return "certificate", None
         # A name that opens nothing is asked for its password all the same, and refused in the
         # same words.
-        verifiers = await self._house.verifiers(wished.user)
-        shown = list(verifiers) or [scram.mock(wished.user, secret=self._mock_secret)]
-        server = scram.Server(shown, binding=self._binding if tls is not None else None)
+        binding = self._binding if tls is not None else None
+        server = scram.Server(self._house.salt(wished.user), binding=binding)
         offered = b"".join(name.encode() + b"\0" for name in server.mechanisms) + b"\0"
         try:
             link.write(framing.message(_AUTHENTICATION, u32.pack(10) + offered))
@@ -115,12 +119,12 @@ class Door:
             link.write(
                 framing.message(_AUTHENTICATION, u32.pack(11) + server.first(mechanism, first))
             )
-            verifier, final = server.final(await _password(link))
+            answer = await _password(link)
+            # Looked up only now: many a client makes its password once it is asked for it.
+            verifier, final = server.final(answer, await self._house.verifiers(wished.user))
         except scram.Mismatch as why:
             log.info("refused %r: %s", wished.user[:63], why)
             raise Refusal("28P01", NO_ENTRY) from None
-        if verifier not in verifiers:
-            raise Refusal("28P01", NO_ENTRY)
         link.write(framing.message(_AUTHENTICATION, u32.pack(12) + final))
         return "token", verifier
 
@@ -139,13 +143,27 @@ async def connect(guest: Guest) -> tuple[Backend, str]:
     try:
         backend = await upstream.connect(there, wishes.settings_for(guest.wishes, reach))
     except upstream.TargetRefused as said:
-        code = said.fields.get("C", "08006")
-        # The role and its password are ours, not the client's: 28… would send them the wrong way.
-        code = "08006" if code.startswith("28") else code
-        raise Refusal(
-            code, f"{guest.admitted.target} did not take the connection: {said}. Try again soon."
-        ) from None
+        raise _not_taken(guest.admitted, said) from None
     return backend, database
+
+
+def _not_taken(admitted: Admitted, said: upstream.TargetRefused) -> Refusal:
+    """Return what the client is told of a target that let its role not in."""
+    code = said.fields.get("C", "08006")
+    if code == _TOO_MANY and said.fields.get("R") == "InitializeSessionUserId":
+        limit = admitted.reach.connection_limit
+        held = f"{limit} connections" if limit != 1 else "1 connection"
+        used = "all are" if limit != 1 else "it is"
+        return Refusal(
+            code,
+            f"Your grant of {admitted.role} allows {held} at once, and {used} in use. Close one "
+            "and connect again, or let your program's pool hold fewer.",
+        )
+    # The role and its password are ours, not the client's: 28… would send them the wrong way.
+    code = "08006" if code.startswith("28") else code
+    passes = code.startswith(_PASSES) and said.passes
+    next_ = "Try again soon." if passes else "Trying again does not help: tell your operators."
+    return Refusal(code, f"{admitted.target} did not take the connection: {said}. {next_}")
 
 
 def welcome(backend: Backend, key: bytes) -> bytes:
@@ -166,12 +184,3 @@ def _sasl_initial(body: bytes) -> tuple[str, bytes]:
     if len(body) < at + 4 or u32.unpack_from(body, at)[0] != len(body) - at - 4:
         raise Malformed("the log-in's first answer is cut off")
     return name.decode("ascii", "replace"), body[at + 4 :]
-
-
-def _common_name(tls: ssl.SSLObject) -> str:
-    """Return the common name of the client's certificate, which the TLS has verified."""
-    raw = tls.getpeercert(binary_form=True)
-    if raw is None:
-        return ""
-    names = x509.load_der_x509_certificate(raw).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if len(names) == 1 else ""

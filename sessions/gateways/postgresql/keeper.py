@@ -12,12 +12,14 @@ from jit.connectors import registry
 from jit.connectors.base import ConnectorError
 from jit.connectors.postgresql import PostgreSQL
 from jit.connectors.postgresql.config import PostgreSQLConfig, PostgreSQLRole
-from jit.kernel.errors import DomainError
+from jit.kernel import db
+from jit.kernel.errors import DomainError, NotAllowed
 from jit.workflow import reach as workflow
+from jit.workflow.credential import CredentialBusy
 from sessions import queries
 from sessions.gateways.house import House, LiveSession
 from sessions.gateways.postgresql import scram
-from sessions.gateways.postgresql.door import NO_ENTRY
+from sessions.gateways.postgresql.door import NO_ENTRY, USED
 from sessions.gateways.postgresql.offer import VERIFIER, databases
 from sessions.gateways.postgresql.parts import Admitted, Knock, Live, NotLetIn, Reach
 from sessions.gateways.postgresql.parts import Tape as AnyTape
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 
 KIND = "postgresql"
 _COLUMNS, _ROWS = 120, 40
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between two looks at a credential that is being made."""
 
 
 class Keeper:
@@ -44,13 +48,16 @@ class Keeper:
         self._recorder = recorder
         self._targets: dict[UUID, Admission] = {}
 
+    def salt(self, name: str) -> bytes:
+        return scram.salt_of(_external_name(name))
+
     async def verifiers(self, name: str) -> Sequence[scram.Verifier]:
-        token = await self._house.ask(_token, name=name)
-        return [] if token is None else [scram.read(token.verifier[VERIFIER])]
+        known = await self._house.ask(_tokens, name=name)
+        return [scram.read(token.verifier[VERIFIER]) for token in known]
 
     async def admit(self, knock: Knock) -> Admitted:
         # Once begun it is finished, whoever hangs up meanwhile: its session must be closed.
-        work = self._house.spawn(self._house.ask(_admit, knock=knock, gateway=self._house.gateway))
+        work = self._house.spawn(self._open(knock))
         try:
             opened, reach = await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -73,6 +80,29 @@ class Keeper:
             record=opened.record,
             reach=reach,
         )
+
+    async def _open(self, knock: Knock) -> tuple[Admission, Reach]:
+        """Open a session and return how its target is reached. Raises DomainErrors."""
+        opened = await self._house.ask(_admit, knock=knock, gateway=self._house.gateway)
+        try:
+            return opened, _reach(opened, await self._credential(opened))
+        except DomainError as refusal:
+            raise _Refused(refusal.detail, opened.session_id) from refusal
+        except Exception as failure:
+            log.exception("session %s could not begin", opened.session_id)
+            said = "The gateway could not open your session."
+            raise _Refused(said, opened.session_id) from failure
+
+    async def _credential(self, opened: Admission) -> Mapping[str, Any]:
+        """Return the target's own credential; where another log-in of the grant is just getting
+        it, as with a pool that opens its connections at once, wait for that.
+        """
+        for pause in _PAUSES:
+            try:
+                return await self._house.ask(workflow.reach, grant_id=opened.grant_id)
+            except CredentialBusy:
+                await asyncio.sleep(pause)
+        return await self._house.ask(workflow.reach, grant_id=opened.grant_id)
 
     def record(self, admitted: Admitted, on_failure: Callable[[str], None]) -> Tape | None:
         if admitted.record == "none":
@@ -144,17 +174,17 @@ class _Welcomed(LiveSession):
         self._live.abort()
 
 
-class _Refused(Exception):
-    """A session was opened in the books and can't begin."""
+class _Refused(NotAllowed):
+    """Nobody comes in; a session that was opened for them in the books is to be closed."""
 
     def __init__(self, sentence: str, session_id: UUID | None = None) -> None:
         super().__init__(sentence)
         self.session_id = session_id
 
 
-def _token(name: str) -> OneUseToken | None:
-    """Return the unused password of the grant with this name on its target, or with this id."""
-    return tokens.waiting(external_name=_external_name(name), door=Door.POSTGRESQL)
+def _tokens(name: str) -> list[OneUseToken]:
+    """Return the newest passwords of the grant with this name on its target, or with this id."""
+    return tokens.newest(external_name=_external_name(name), door=Door.POSTGRESQL)
 
 
 def _external_name(name: str) -> str:
@@ -164,32 +194,24 @@ def _external_name(name: str) -> str:
         return name[:63]
 
 
-def _admit(knock: Knock, gateway: GatewayProcess) -> tuple[Admission, Reach]:
-    """Use the password up, ask whether its grant may be used, and how its target is reached."""
+def _admit(knock: Knock, gateway: GatewayProcess) -> Admission:
+    """Use the password up, and ask whether its grant may be used."""
     wanted, caller = _caller(knock)
-    opened = admission.authorise(wanted=wanted, kind=KIND, caller=caller, gateway=gateway)
-    try:
-        credential = workflow.reach(grant_id=opened.grant_id)
-    except DomainError as refusal:
-        raise _Refused(refusal.detail, opened.session_id) from refusal
-    except BaseException as failure:
-        raise _Refused("The gateway could not open your session.", opened.session_id) from failure
-    return opened, _reach(opened, credential)
+    return admission.authorise(wanted=wanted, kind=KIND, caller=caller, gateway=gateway)
 
 
 def _caller(knock: Knock) -> tuple[str, Caller]:
     if knock.proof == "certificate":
-        grant = queries.active_grant_named(_external_name(knock.name))
+        grant = queries.grant_named(_external_name(knock.name))
         if grant is None:
-            raise _Refused(NO_ENTRY)
+            raise _Refused("The grant of this certificate is not known here.")
         wanted, user, proof = str(grant.pk), grant.user, Proof.CERTIFICATE
     else:
-        token = _token(knock.name)
-        if token is None or token.verifier[VERIFIER] != str(knock.verifier):
-            raise _Refused(NO_ENTRY)
-        used = tokens.redeem_proven(token=token, door=Door.POSTGRESQL)
+        proven = (t for t in _tokens(knock.name) if t.verifier[VERIFIER] == str(knock.verifier))
+        token = next(proven, None)
+        used = token and tokens.redeem_proven(token=token, door=Door.POSTGRESQL)
         if used is None:
-            raise _Refused(NO_ENTRY)
+            raise _Refused(_why_dead(token))
         wanted, user, proof = str(used.grant_id), used.user, Proof.TOKEN
     return wanted, Caller(
         user=user,
@@ -200,10 +222,19 @@ def _caller(knock: Knock) -> tuple[str, Caller]:
     )
 
 
+def _why_dead(token: OneUseToken | None) -> str:
+    """Return what somebody is told who knows this password, though it opens nothing now."""
+    if token is None or not token.user.is_active:
+        return NO_ENTRY
+    grant = queries.grant_named(token.grant.external_name)
+    return (grant and admission.why_over(grant, db.now())) or USED
+
+
 def _reach(opened: Admission, credential: Mapping[str, Any]) -> Reach:
     """Return the way that the connector itself takes to the target, not that of people."""
     config = PostgreSQLConfig.parse(opened.target_config)
-    reached = databases(config, PostgreSQLRole.parse(opened.role_config))
+    role = PostgreSQLRole.parse(opened.role_config)
+    reached = databases(config, role)
     return Reach(
         host=config.host,
         port=config.port,
@@ -212,6 +243,8 @@ def _reach(opened: Admission, credential: Mapping[str, Any]) -> Reach:
         user=str(credential["user"]),
         password=str(credential["password"]),
         options=str(credential.get("options", "")),
+        role=role.member_of,
+        connection_limit=config.connection_limit,
         sslmode=config.ssl,
         sslrootcert=config.sslrootcert or "",
         require_auth=config.require_auth,

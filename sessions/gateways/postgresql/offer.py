@@ -69,7 +69,7 @@ def offer(*, grant: Grant, address: str, now: dt.datetime) -> dict[str, str]:
     config = PostgreSQLConfig.parse(grant.target.config)
     database = databases(config, PostgreSQLRole.parse(grant.role.config))[0]
     password = tokens.new()
-    verifier = {VERIFIER: str(scram.make(password))}
+    verifier = {VERIFIER: str(scram.make(password, salt=scram.salt_of(grant.external_name)))}
     tokens.issue(grant=grant, door=Door.POSTGRESQL, now=now, plain=password, verifier=verifier)
     line: dict[str, Any] = {
         "host": host,

@@ -27,6 +27,9 @@ class Reach:
     """All that may be asked for; `database` is the one if none is."""
     options: str = ""
     """What the role needs in `options`, as on targets that can't set it at log-in."""
+    role: str = ""
+    """The target's own role that a session acts as from its beginning."""
+    connection_limit: int = 0
     sslmode: str = "prefer"
     sslrootcert: str = ""
     require_auth: str = "scram-sha-256"
@@ -83,8 +86,13 @@ class Live(Protocol):
 class House(Protocol):
     """The process's house-keeping as this gateway uses it."""
 
+    def salt(self, name: str) -> bytes:
+        """Return the salt of all passwords under this user name, known or not."""
+
     async def verifiers(self, name: str) -> Sequence[Verifier]:
-        """Return the unused passwords' verifiers under this user name; they share their salt."""
+        """Return the verifiers of the newest passwords under this user name, dead ones too:
+        whoever proves one of these is told what became of it.
+        """
 
     async def admit(self, knock: Knock) -> Admitted:
         """Open an access session, using the password up. Raises NotLetIn."""

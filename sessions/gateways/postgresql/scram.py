@@ -54,12 +54,12 @@ def make(password: str, *, salt: bytes | None = None, iterations: int = ITERATIO
     return Verifier(salt, iterations, _hash(client_key), _hmac(salted, b"Server Key"))
 
 
-def mock(name: str, *, secret: bytes) -> Verifier:
-    """Return the verifier shown for a name that opens nothing: always the same for one name,
-    as a real one's salt would be, and proven by no password.
+def salt_of(name: str) -> bytes:
+    """Return the salt of all passwords of a name, whether or not it opens anything: so a client
+    may be asked before its password is made. A salt is no secret; it keeps one table of guesses
+    from serving for many passwords, and ours can't be guessed.
     """
-    salt = _hmac(secret, b"salt\0" + name.encode())[:16]
-    return Verifier(salt, ITERATIONS, secrets.token_bytes(32), secrets.token_bytes(32))
+    return _hash(b"jit/postgresql/salt\0" + name.encode())[:16]
 
 
 def endpoint_hash(certificate: bytes, *, digest: str = "sha256") -> bytes:
@@ -68,12 +68,12 @@ def endpoint_hash(certificate: bytes, *, digest: str = "sha256") -> bytes:
 
 
 class Server:
-    """One exchange as the server. `verifiers` share salt and iterations; any of them may be
-    proven. With `binding` (see endpoint_hash) the -PLUS form is offered as well.
+    """One exchange as the server, about passwords with this salt and ITERATIONS. With `binding`
+    (see endpoint_hash) the -PLUS form is offered as well.
     """
 
-    def __init__(self, verifiers: Sequence[Verifier], *, binding: bytes | None = None) -> None:
-        self._verifiers = verifiers
+    def __init__(self, salt: bytes, *, binding: bytes | None = None) -> None:
+        self._salt = salt
         self._binding = binding
         self._auth_start = self._gs2 = self._nonce = ""
 
@@ -100,13 +100,12 @@ class Server:
             raise Mismatch("the client's first message can't be read")
         self._gs2 = f"{flag},,"
         self._nonce = nonce[2:] + _b64(secrets.token_bytes(18))
-        verifier = self._verifiers[0]
-        said = f"r={self._nonce},s={_b64(verifier.salt)},i={verifier.iterations}"
+        said = f"r={self._nonce},s={_b64(self._salt)},i={ITERATIONS}"
         self._auth_start = f"{bare},{said}"
         return said.encode()
 
-    def final(self, told: bytes) -> tuple[Verifier, bytes]:
-        """Return the verifier that was proven and the server-final-message.
+    def final(self, told: bytes, verifiers: Sequence[Verifier]) -> tuple[Verifier, bytes]:
+        """Return which of the verifiers was proven, and the server-final-message.
 
         Raises Mismatch, also for a wrong password.
         """
@@ -121,7 +120,7 @@ class Server:
             raise Mismatch("the nonce is not ours")
         proof = _unb64(proof_text)
         auth = f"{self._auth_start},{without_proof}".encode()
-        proven = [each for each in self._verifiers if _proves(proof, each, auth)]
+        proven = [each for each in verifiers if _proves(proof, each, auth)]
         if not proven:
             raise Mismatch("the password is another")
         return proven[0], b"v=" + _b64(_hmac(proven[0].server_key, auth)).encode()

@@ -54,7 +54,6 @@ class Gateway:
         house: House,
         tls: ssl.SSLContext,
         certificate: bytes,
-        mock_secret: bytes,
         plaintext_on_loopback: bool = False,
         limits: Limits | None = None,
     ) -> None:
@@ -62,7 +61,7 @@ class Gateway:
         self._tls = tls
         self._limits = limits or Limits()
         self._plaintext_on_loopback = plaintext_on_loopback
-        self._door = Door(house=house, certificate=certificate, mock_secret=mock_secret)
+        self._door = Door(house=house, certificate=certificate)
         self._keys = Keys()
         self._budget = Budget()
         self._strangers: Counter[str] = Counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import logging
 import socket
 import ssl
@@ -62,7 +61,6 @@ def make(
         house=Keeper(house=house, recorder=recorder),
         tls=context,
         certificate=certificates.der(certificate),
-        mock_secret=hmac.digest(settings.SECRET_KEY.encode(), b"jit/postgresql/mock", "sha256"),
         plaintext_on_loopback=configured()["plaintext_on_loopback"],
         limits=Limits(sessions=configured()["sessions"]),
     )

@@ -22,12 +22,15 @@ _LONGEST = 1024 * 1024
 
 class TargetRefused(Exception):
     """The target could not be reached or did not let the role in; `fields` are those of its
-    ErrorResponse, if it sent one.
+    ErrorResponse, if it sent one; `passes` tells whether that may be other in a moment.
     """
 
-    def __init__(self, said: str, fields: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, said: str, fields: Mapping[str, str] | None = None, *, passes: bool = True
+    ) -> None:
         super().__init__(said)
         self.fields = dict(fields or {})
+        self.passes = passes
 
 
 @dataclass(slots=True)
@@ -165,7 +168,7 @@ async def _log_in(link: Link, reach: Reach, parameters: Mapping[str, str]) -> Ba
         elif kind == b"Z":
             if not proof.given:
                 raise TargetRefused("the target let the role in without its password")
-            await _watch_us(link)
+            await _begin(link, reach)
             return backend
         elif kind == b"S":
             name, value = (word.decode("utf-8", "replace") for word in body.split(b"\0")[:2])
@@ -175,13 +178,27 @@ async def _log_in(link: Link, reach: Reach, parameters: Mapping[str, str]) -> Ba
             backend.said += framing.message(kind, body)
 
 
-async def _watch_us(link: Link) -> None:
-    """Have the backend look whether we are still there while a query runs, so that it does not
+async def _begin(link: Link, reach: Reach) -> None:
+    """See that the session acts as the target's role: where that was renamed or dropped, the
+    server only warns in its own log, and lets the bare log-in role in, which may do nothing.
+
+    And have the backend look whether we are still there while a query runs, so that it does not
     run on for nobody if this process is killed. Servers before 14 can't, and say so.
+
+    Raises TargetRefused.
     """
-    link.write(framing.message(b"Q", b"SET client_connection_check_interval = '1s'\0"))
-    while (await link.read(longest=_LONGEST))[0] != b"Z":
-        pass
+    link.write(framing.message(b"Q", b"SHOW role; SET client_connection_check_interval = '1s'\0"))
+    acts_as = ""
+    kind = b""
+    while kind != b"Z":
+        kind, body = await link.read(longest=_LONGEST)
+        if kind == b"D":
+            acts_as = body[6:].decode("utf-8", "replace")
+    if reach.role and acts_as != reach.role:
+        raise TargetRefused(
+            f"its role {reach.role}, which your grant gives, is not there any more or not yours",
+            passes=False,
+        )
 
 
 class _Proof:

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import struct
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sessions.gateways.postgresql import binary
 from sessions.gateways.postgresql.framing import Malformed, i32, text_at, u16
 
 LONGEST = 1_000
 """Characters kept of one parameter."""
 LONGEST_TOGETHER = 32_768
 """Characters kept of all parameters of one statement."""
-_UTF8 = (18, 19, 25, 114, 142, 1042, 1043, 3802)
-_READERS: dict[int, Callable[[bytes], str]] = {
-    16: lambda raw: "true" if raw[0] else "false",
-    20: lambda raw: str(struct.unpack("!q", raw)[0]),
-    21: lambda raw: str(struct.unpack("!h", raw)[0]),
-    23: lambda raw: str(struct.unpack("!i", raw)[0]),
-    26: lambda raw: str(struct.unpack("!I", raw)[0]),
-    700: lambda raw: repr(struct.unpack("!f", raw)[0]),
-    701: lambda raw: repr(struct.unpack("!d", raw)[0]),
-    2950: lambda raw: str(uuid.UUID(bytes=raw)),
-} | dict.fromkeys(_UTF8, lambda raw: raw.decode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +65,9 @@ def as_text(bound: Bound, types: Sequence[int]) -> tuple[list[str | None], bool]
             continue
         if left <= 0:
             return told, True
-        binary = formats[number if len(formats) > 1 else 0] if formats else 0
+        is_binary = formats[number if len(formats) > 1 else 0] if formats else 0
         kind = types[number] if number < len(types) else 0
-        text = _readable(raw, kind) if binary else _decoded(raw)
+        text = _readable(raw, kind) if is_binary else _decoded(raw)
         if len(text) > LONGEST or len(raw) > 4 * LONGEST:
             text, cut = f"{text[:LONGEST]}… ({len(raw)} bytes)", True
         left -= len(text)
@@ -91,12 +80,7 @@ def _decoded(raw: bytes) -> str:
 
 
 def _readable(raw: bytes, kind: int) -> str:
-    reader = _READERS.get(kind)
-    if kind in _UTF8:
-        return _decoded(raw)
-    if reader:
-        try:
-            return reader(raw)
-        except (struct.error, ValueError, IndexError):
-            pass
-    return "\\x" + raw[: 2 * LONGEST].hex()
+    try:
+        return binary.read(raw, kind, longest=LONGEST)
+    except (ValueError, LookupError):
+        return "\\x" + raw[: 2 * LONGEST].hex()

@@ -11,7 +11,8 @@ from sessions.gateways.postgresql.parts import NotLetIn, Reach
 
 _IDENTITY = {"role", "session_authorization"}
 _OFF = {"off", "false", "no", "0", ""}
-_SETTING = re.compile(r"([A-Za-z_][\w.]*)=(.*)", re.DOTALL)
+_SETTING = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+"""As the server reads it (ParseLongOption): a dash in the name is an underscore."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,11 @@ class FakeHouse:
 
     def password_for(self, name: str, *, uses: int = 1) -> str:
         password = secrets.token_urlsafe(16)
-        self.known.setdefault(name, []).extend([scram.make(password)] * uses)
+        self.known.setdefault(name, []).extend([scram.make(password, salt=self.salt(name))] * uses)
         return password
+
+    def salt(self, name: str) -> bytes:
+        return scram.salt_of(name)
 
     async def verifiers(self, name: str) -> Sequence[Verifier]:
         self._break("verifiers")
@@ -250,7 +253,6 @@ def running(version: str, folder: Path, **options: Any) -> Iterator[Ground]:
         house=house,
         tls=context,
         certificate=certificates.der(certificate),
-        mock_secret=secrets.token_bytes(32),
         limits=limits,
         **options,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import decimal
 import io
 import ssl
 from collections.abc import Awaitable, Callable
@@ -50,6 +52,30 @@ class TestAsyncpg:
         fact = ground.tape.statements[-1]
         assert fact["parameters"] == ["41", "naïve", "0.5", "false"]
         assert fact["rows"] == 1
+
+    def test_what_programs_send_in_binary_is_readable(self, ground: Ground) -> None:
+        at = dt.datetime(2026, 11, 28, 22, 33, 44, 560000, tzinfo=dt.UTC)
+
+        async def todo(connection: asyncpg.Connection) -> None:
+            await connection.fetchrow(
+                "SELECT $1::jsonb, $2::numeric, $3::timestamptz, $4::date, $5::int[], $6::text[]",
+                '{"k": [1, 2]}',
+                decimal.Decimal("-12.340"),
+                at,
+                at.date(),
+                [1, None],
+                ["a", "b c"],
+            )
+
+        visit(ground, todo)
+        assert ground.tape.statements[-1]["parameters"] == [
+            '{"k": [1, 2]}',
+            "-12.340",
+            "2026-11-28 22:33:44.56+00",
+            "2026-11-28",
+            "{1,NULL}",
+            '{a,"b c"}',
+        ]
 
     def test_one_statement_prepared_once_and_run_often(self, ground: Ground) -> None:
         async def todo(connection: asyncpg.Connection) -> None:

@@ -177,8 +177,20 @@ class TestCertify:
             connection.execute("SELECT 1")
         connection.close()
         until(lambda: not backends(prepared("18"), grant))
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(psycopg.OperationalError, match="orders-db-writer has ended"):
             gateway.connect(offered, **laptop.shown())
+
+    def test_that_is_over_is_told_so(self, gateway: RunningGateway, writer: Role, laptop: Laptop):
+        grant = hold(writer)
+        Grant.objects.filter(pk=grant.pk).update(ends_at=clock.now() + dt.timedelta(seconds=2))
+        made = laptop.certified(grant)
+        Grant.objects.filter(pk=grant.pk).update(ends_at=clock.now() + dt.timedelta(hours=1))
+        offered = gateway.offer(grant)
+        until(lambda: clock.now() >= made.not_valid_after_utc)
+        with pytest.raises(psycopg.OperationalError, match="Your certificate ended at") as caught:
+            gateway.connect(offered, **laptop.shown())
+        assert "get a fresh certificate" in str(caught.value)
+        assert not AccessSession.objects.exists()
 
     def test_is_for_its_holder_alone_and_while_the_grant_is_active(
         self, gateway: RunningGateway, writer: Role, laptop: Laptop

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from jit.kernel import clock
+from sessions.gateways.postgresql import scram
 from tests.sessions.gateways.postgresql.ground import Ground, running, until
 from tests.sessions.gateways.postgresql.raw import Raw
 
@@ -53,6 +54,18 @@ class TestPasswords:
                 salts.add(raw.until(b"R")[-1].split(b",s=")[1])
         assert len(salts) == 1
 
+    def test_may_be_made_once_it_is_asked_for(self, ground: Ground) -> None:
+        """So do programs that are given a function instead of a password."""
+        with Raw(ground) as raw:
+            raw.startup({"user": "jit_writer", "database": "shop"})
+            client = scram.Client("")
+            raw.send_sasl(client.first().decode())
+            asked = raw.until(b"R")[-1][4:]
+            client._password = ground.house.password_for("jit_writer")
+            raw.send(b"p", client.final(asked))
+            client.check(raw.until(b"R")[-1][4:])
+            raw.until(b"Z")
+
     def test_the_houses_refusal_is_passed_on(self, ground: Ground) -> None:
         ground.house.refuses = "Your grant ended at 10:00. Ask again on the web page."
         assert refusal(ground.dsn()) == ground.house.refuses
@@ -85,10 +98,26 @@ class TestWishes:
     @pytest.mark.parametrize(
         "options",
         [
+            "--search-path=pg_catalog",
+            "-c search-path=pg_catalog",
+            "-csearch-path=pg_catalog",
+            "-c SEARCH_PATH=pg_catalog",
+        ],
+    )
+    def test_a_dash_in_a_settings_name_is_an_underscore(self, ground: Ground, options: str) -> None:
+        with ground.connect(options=options) as connection:
+            row = connection.execute("SHOW search_path").fetchone()
+        assert row == ("pg_catalog",)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
             "-c role=postgres",
             "-crole=postgres",
             "--role=postgres",
             "-c session_authorization=postgres",
+            "-c session-authorization=postgres",
+            "-csession-Authorization=postgres",
             "--session-authorization=postgres",
             "-c ROLE=postgres",
             "-c\\ role=postgres",
@@ -134,6 +163,34 @@ class TestTarget:
         assert said.startswith("orders-db did not take the connection")
         assert said.endswith("Try again soon.")
         assert ground.closed() == "lost"
+
+    def test_its_limit_of_connections_is_told_as_the_grants(self, ground: Ground) -> None:
+        ground.house.reach = replace(ground.house.reach, connection_limit=1)
+        with ground.root() as root:
+            root.execute(f"ALTER ROLE {ground.role} CONNECTION LIMIT 1")
+        try:
+            with ground.connect():
+                said = refusal(ground.dsn())
+        finally:
+            with ground.root() as root:
+                root.execute(f"ALTER ROLE {ground.role} CONNECTION LIMIT -1")
+        assert said.startswith(
+            "Your grant of orders-db-writer allows 1 connection at once, and it is in use. Close"
+        )
+
+    def test_a_role_that_was_renamed_is_named(self, ground: Ground) -> None:
+        """On 18 the server lets the bare log-in role in, which may do nothing."""
+        ground.house.reach = replace(ground.house.reach, role="shop_writer")
+        ground.connect().close()
+        with ground.root() as root:
+            root.execute("ALTER ROLE shop_writer RENAME TO shop_scribe")
+        try:
+            said = refusal(ground.dsn())
+        finally:
+            with ground.root() as root:
+                root.execute("ALTER ROLE shop_scribe RENAME TO shop_writer")
+        assert "shop_writer" in said
+        assert said.endswith("Trying again does not help: tell your operators.")
 
     def test_a_role_that_is_gone_is_not_the_clients_password(self, ground: Ground) -> None:
         ground.house.reach = replace(ground.house.reach, user="jit_gone")

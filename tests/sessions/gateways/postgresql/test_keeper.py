@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,7 +21,7 @@ from jit.identity.permissions import Permission
 from jit.kernel import clock, db
 from jit.workflow import credential
 from sessions.models import AccessSession
-from sessions.operations import cutting
+from sessions.operations import cutting, tokens
 from tests.contracts.postgresql import prepared
 from tests.support import people
 from tests.support.postgresql_gateway import RunningGateway, backends, gateway_in, make_target
@@ -45,6 +48,31 @@ def writer(version: str, transactional_db: None, tmp_path: Path) -> Role:
 def gateway(writer: Role, tmp_path: Path) -> Iterator[RunningGateway]:
     with gateway_in(tmp_path) as running:
         yield running
+
+
+def together(
+    visits: Sequence[Callable[[], psycopg.Connection[Any]]],
+) -> tuple[list[psycopg.Connection[Any]], list[psycopg.Error]]:
+    """Log in by all of these at one instant; return who came in (and left) and who was refused."""
+    came: list[psycopg.Connection[Any]] = []
+    refused: list[psycopg.Error] = []
+    gate = threading.Barrier(len(visits))
+
+    def come(visit: Callable[[], psycopg.Connection[Any]]) -> None:
+        gate.wait(30)
+        try:
+            came.append(visit())
+        except psycopg.OperationalError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=come, args=[visit]) for visit in visits]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for connection in came:
+        connection.close()
+    return came, refused
 
 
 def live_session() -> AccessSession:
@@ -87,32 +115,60 @@ class TestSession:
             gateway.connect(offered)
         assert AccessSession.objects.count() == 1
 
-    def test_one_password_opens_one_of_two_at_once(self, gateway: RunningGateway, writer: Role):
-        offered = gateway.offer(hold(writer))
-        came: list[psycopg.Connection[tuple[object, ...]]] = []
-        refused: list[psycopg.Error] = []
-
-        def come() -> None:
-            try:
-                came.append(gateway.connect(offered))
-            except psycopg.OperationalError as error:
-                refused.append(error)
-
-        threads = [threading.Thread(target=come) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        for connection in came:
-            connection.close()
-        assert (len(came), len(refused)) == (1, 3)
-
-    def test_a_later_offer_ends_an_earlier_one(self, gateway: RunningGateway, writer: Role):
+    def test_one_password_opens_one_of_twelve_at_once(self, gateway: RunningGateway, writer: Role):
         grant = hold(writer)
-        first, second = gateway.offer(grant), gateway.offer(grant)
+        for _ in range(3):
+            came, refused = together([partial(gateway.connect, gateway.offer(grant))] * 12)
+            assert (len(came), len(refused)) == (1, 11)
+            assert all("for one log-in only" in str(each).replace("\n", " ") for each in refused)
+
+    def test_a_pool_that_asks_for_a_password_each_gets_all_its_connections(
+        self, gateway: RunningGateway, writer: Role
+    ):
+        grant = hold(writer)
+        offers = [gateway.offer(grant) for _ in range(4)]
+        came, refused = together([partial(gateway.connect, offered) for offered in offers])
+        assert (len(came), refused) == (4, [])
+
+    def test_of_many_passwords_the_oldest_die(self, gateway: RunningGateway, writer: Role):
+        grant = hold(writer)
+        offers = [gateway.offer(grant) for _ in range(tokens.KNOWN + 1)]
         with pytest.raises(psycopg.OperationalError, match="Nothing opens"):
-            gateway.connect(first)
-        gateway.connect(second).close()
+            gateway.connect(offers[0])
+        gateway.connect(offers[1]).close()
+        with pytest.raises(psycopg.OperationalError, match="it was used"):
+            gateway.connect(offers[1])
+
+    def test_with_a_used_password_after_the_end_is_told_of_the_end(
+        self, gateway: RunningGateway, writer: Role
+    ):
+        """Not to fetch a fresh one: there is none any more."""
+        grant = hold(writer)
+        offered = gateway.offer(grant)
+        gateway.connect(offered).close()
+        Grant.objects.filter(pk=grant.pk).update(ends_at=db.now())
+        with pytest.raises(psycopg.OperationalError, match="has ended") as caught:
+            gateway.connect(offered)
+        assert "fresh one" not in str(caught.value)
+
+    def test_that_is_refused_leaves_no_trace_of_a_fault_in_the_log(
+        self, gateway: RunningGateway, writer: Role, caplog: pytest.LogCaptureFixture
+    ):
+        grant = hold(writer)
+        offered = gateway.offer(grant)
+        gateway.connect(offered).close()
+        with pytest.raises(psycopg.OperationalError):
+            gateway.connect(offered)
+        with pytest.raises(psycopg.OperationalError):
+            gateway.connect(offered | {"password": "wrong"})
+        with pytest.raises(psycopg.OperationalError):
+            gateway.connect(gateway.offer(grant) | {"database": "attic"})
+        Grant.objects.filter(pk=grant.pk).update(ends_at=db.now())
+        with pytest.raises(psycopg.OperationalError):
+            gateway.connect(offered)
+        until(lambda: not AccessSession.objects.exclude(state="CLOSED").exists())
+        loud = [each for each in caplog.records if each.levelno > logging.INFO or each.exc_info]
+        assert loud == []
 
     def test_may_name_the_grants_id(self, gateway: RunningGateway, writer: Role):
         grant = hold(writer)
