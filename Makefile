@@ -24,7 +24,7 @@ manage: ## Run a management command of what `make run` started: make manage DO="
 slack-demo: ## With JIT_DEMO_SLACK=1 make run: make slack-demo PERSON=ada [PRESS=approve]
 	@$(VENV_PYTHON) -m jit.ops.embedded.slack_people "$(PERSON)" "$(PRESS)"
 
-reset: ## Delete the embedded installation's data in JIT_DATA (it must be stopped)
+reset: ## Delete the embedded installation's data in JIT_DATA, its databases too (stop it first)
 	@$(VENV_PYTHON) -m jit.ops.embedded.reset
 
 setup: ## Only set up: .venv with all development tools, and the browser's files

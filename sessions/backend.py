@@ -27,3 +27,6 @@ class Sessions:
             settings.BASE_URL + reverse("sessions:session", args=[session_id])
             for session_id in recorded
         ]
+
+    def gateways_away(self) -> set[str]:
+        return set(settings.GATEWAYS) - queries.running_gateways()

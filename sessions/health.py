@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+
 from jit.kernel import db
 from sessions import queries
 
@@ -9,6 +11,14 @@ MOST_UNSEALED_SECONDS = 300.0
 """A recording is in the store and its session sealed within seconds of its end, a very big one's
 within minutes.
 """
+
+
+def gateways() -> tuple[bool, str]:
+    """Return whether each gateway that people are sent to runs; raises database errors."""
+    away = sorted(set(settings.GATEWAYS) - queries.running_gateways())
+    if not away:
+        return True, "all run" if settings.GATEWAYS else "none is set up"
+    return False, f"none runs: {', '.join(away)}"
 
 
 def sealing() -> tuple[bool, str]:

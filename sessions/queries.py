@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Count, DateTimeField, Exists, Func, Min, OuterRef, Q, QuerySet
 
 from jit.elevation import queries as elevation
@@ -17,10 +18,11 @@ from jit.elevation.states import EndReason, GrantState
 from jit.identity import permissions
 from jit.identity.models import User
 from jit.identity.permissions import Permission
+from jit.kernel import db
 from jit.kernel.errors import NotAllowed, NotFound
 from jit.workflow import access
 from jit.workflow.ports import approvals
-from sessions.models import AccessSession, SessionFlag, SshKey
+from sessions.models import AccessSession, GatewayProcess, SessionFlag, SshKey
 from sessions.states import OPEN, ClosedBecause, SessionState
 
 
@@ -217,3 +219,10 @@ def unsealed() -> tuple[int, dt.datetime | None]:
     waiting = AccessSession.objects.filter(state=SessionState.CLOSED)
     found = waiting.aggregate(count=Count("pk"), first=Min("closed_at"))
     return found["count"], found["first"]
+
+
+def running_gateways() -> set[str]:
+    """Return the kinds of gateway of which one runs: registered, not over, and seen lately."""
+    seen = db.now() - dt.timedelta(seconds=settings.GATEWAY_LOST_AFTER)
+    running = GatewayProcess.objects.filter(ended_at__isnull=True, seen_at__gte=seen)
+    return set(running.values_list("kind", flat=True))

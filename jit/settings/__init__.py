@@ -119,7 +119,7 @@ STATE_MACHINES = ["approvals.states.CHAIN", "approvals.states.STEP", "sessions.s
 """The wings' tables of moves, for the documentation and the checks."""
 METRICS = ["sessions.metrics.families"]
 """The wings' part of `/metrics`: functions that yield Prometheus's metric families."""
-READINESS = {"sessions": "sessions.health.sealing"}
+READINESS = {"gateways": "sessions.health.gateways", "sessions": "sessions.health.sealing"}
 """The wings' part of `/readyz`, by name: functions that return whether it is well, and how."""
 SEALED_STORE = "jit.catalog.sealed_store.opened"
 """What opens `db:` references to secrets: a function from a name to its secret."""

@@ -148,6 +148,9 @@ class SessionsPort(Protocol):
         may read them: they are written under the ticket when the grant has ended.
         """
 
+    def gateways_away(self) -> set[str]:
+        """Return the kinds of target whose people are sent to a gateway of which none runs."""
+
 
 def approvals() -> ApprovalsPort:
     return cast("ApprovalsPort", backends.from_setting("APPROVALS_BACKEND"))

@@ -19,6 +19,10 @@ class PlaceTaken(Exception):
     """Another gateway of the kind runs on this spool."""
 
 
+class CantListen(Exception):
+    """The gateway's address can't be had; the message says why, and what to set."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """`name` tells this place from all others, over restarts."""
@@ -48,3 +52,19 @@ def taken(kind: str) -> Iterator[Place]:
         yield Place(name=f"{socket.gethostname()}:{spool}"[:200], spool=spool)
     finally:
         os.close(lock)
+
+
+def listening(kind: str) -> socket.socket:
+    """Return a socket that listens where the gateway of `kind` is to; raises CantListen.
+
+    Before the gateway is registered: one that nobody can reach must not look as if it ran.
+    """
+    host, port = listens_at(kind)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as taken:
+        raise CantListen(
+            f"the {kind} gateway can't listen at {host}:{port}: {taken.strerror or taken}. End "
+            f"what listens there, or set JIT_{kind.upper()}_GATEWAY_LISTEN to another address"
+        ) from taken

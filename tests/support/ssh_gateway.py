@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -60,7 +61,9 @@ class RunningGateway:
         await self.house.open()
         self.gateway = server.Gateway(house=self.house, recorder=self.recorder)
         with override_settings(SSH_GATEWAY_KEYS=[str(self.key)]):
-            self.listener = await server.listen(self.gateway, self.host, self.port)
+            self.listener = await server.listen(
+                self.gateway, socket.create_server((self.host, self.port))
+            )
 
     def close(self) -> None:
         self.do(self._close())

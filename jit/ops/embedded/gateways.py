@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 from jit.ops.embedded import ground
@@ -11,7 +10,7 @@ from jit.ops.embedded.keys import Keys
 
 HOST = "127.0.0.1"
 USUAL = {"postgresql": 6432, "ssh": 2222}
-"""The port of each kind of gateway, unless something else has it on the first start."""
+"""The port of each kind of gateway, unless something else has it."""
 
 
 class Gateways:
@@ -21,27 +20,31 @@ class Gateways:
         self._data = data
         self._keys = keys
         self._ports: dict[str, int] = {}
+        self.moved: dict[str, tuple[int, int]] = {}
+        """The ports of the last start and of this one, where they differ."""
 
     @property
     def kinds(self) -> list[str]:
         return sorted(USUAL)
 
     def port(self, kind: str) -> int:
-        """Return the port: JIT_SSH_GATEWAY_PORT (and so on), that of the last start, or a free
-        one, the usual one if it is.
+        """Return the port: JIT_SSH_GATEWAY_PORT (and so on), that of the last start, or the usual
+        one; another where that is taken. Nobody else is given it while this process lives.
         """
         if kind not in self._ports:
-            kept = self._data / f"{kind}-gateway.port"
             wanted = os.environ.get(f"JIT_{kind.upper()}_GATEWAY_PORT", "")
-            if wanted.isdecimal():
-                self._ports[kind] = int(wanted)
-            elif kept.exists():
-                self._ports[kind] = int(kept.read_text(encoding="ascii"))
-            else:
-                usual = USUAL[kind]
-                self._ports[kind] = usual if _is_free(usual) else ground.free_port()
-                kept.write_text(str(self._ports[kind]), encoding="ascii")
+            self._ports[kind] = int(wanted) if wanted.isdecimal() else self._kept(kind)
         return self._ports[kind]
+
+    def _kept(self, kind: str) -> int:
+        file = self._data / f"{kind}-gateway.port"
+        last = int(file.read_text(encoding="ascii")) if file.exists() else 0
+        port = ground.free_port(last or USUAL[kind])
+        if port != last:
+            file.write_text(str(port), encoding="ascii")
+        if last and port != last:
+            self.moved[kind] = (last, port)
+        return port
 
     def environment(self) -> dict[str, str]:
         """Return what tells all programs where the gateways are."""
@@ -51,13 +54,3 @@ class Gateways:
             told[f"JIT_{kind.upper()}_GATEWAY"] = address
             told[f"JIT_{kind.upper()}_GATEWAY_LISTEN"] = address
         return told
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True

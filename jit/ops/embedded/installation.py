@@ -195,6 +195,13 @@ class Installation:
             if not name.startswith("PostgreSQL") and mark and stop_by_pid(pid, mark)
         ]
 
+    def stop_left_clusters(self) -> list[str]:
+        """Stop the PostgreSQL servers that a killed supervisor left running; return the names of
+        those that were there. Raises CommandFailed for one that does not stop.
+        """
+        clusters = (self.database, self.target)
+        return [f"PostgreSQL ({each.name})" for each in clusters if each.stop_leftover()]
+
     def _cluster(self, name: str) -> Cluster:
         return Cluster(
             name=name, home=self.home, password=self.keys.password(name), log=self.log(name)

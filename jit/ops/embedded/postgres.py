@@ -119,8 +119,8 @@ class Cluster:
         else any; once started, always the same one: its clients know it.
         """
         self.create()
-        if (self.folder / "postmaster.pid").exists():
-            self._stop_leftover()
+        with contextlib.suppress(CommandFailed):  # It won't come up then, and says why.
+            self.stop_leftover()
         for attempts_left in (2, 1, 0):
             port = self.port or ground.free_port(self._last_port())
             self._child = self._process(port)
@@ -216,10 +216,18 @@ class Cluster:
         mine = bool(lines) and lines[0] == str(self.pid)
         return mine and len(lines) > 7 and lines[7].strip() == "ready"  # noqa: PLR2004 -- LOCK_FILE_LINE_PM_STATUS
 
-    def _stop_leftover(self) -> None:
-        """Stop the server that a killed supervisor left behind, if it lives."""
-        with contextlib.suppress(CommandFailed):  # Says so when no server runs.
-            self._run("pg_ctl", "stop", f"--pgdata={self.folder}", "--mode=fast", "--wait")
+    def stop_leftover(self) -> bool:
+        """Stop the server that a killed supervisor left behind; return whether one ran. Raises
+        CommandFailed if it does not stop.
+        """
+        if not (self.folder / "postmaster.pid").exists():
+            return False
+        try:
+            self._run("pg_ctl", "status", f"--pgdata={self.folder}")
+        except CommandFailed:
+            return False  # Only its file is left.
+        self._run("pg_ctl", "stop", f"--pgdata={self.folder}", "--mode=fast", "--wait")
+        return True
 
     def _port_file(self) -> Path:
         return self.home / f"{self.name}.port"

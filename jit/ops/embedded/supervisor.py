@@ -81,6 +81,8 @@ class Supervisor:
             self._begin(here.migration()).wait_to_end(meanwhile=self.check)
             here.note_migrated()
         here.note_environment()
+        for kind, (last, port) in here.gateways.moved.items():
+            say(f"port {last} is taken: the {kind} gateway is at port {port} from now on")
         web, *others = programs = _programs(here)
         self.programs += programs
         web.start()  # First and almost alone: somebody waits for a page, nobody for a sweep.
@@ -104,8 +106,10 @@ class Supervisor:
         things: dict[str, Runs] = {each.name: each for each in self.programs}
         things |= {"PostgreSQL": here.database, "the target": here.target, "Valkey": here.valkey}
         things["web-1"] = here.host
+        logs = {each.name: each.log for each in self.programs}
         watched = [
-            Watched(name=name, it=it, say=say, started_at=now) for name, it in things.items()
+            Watched(name=name, it=it, say=say, started_at=now, log=logs.get(name))
+            for name, it in things.items()
         ]
         known = [each.it.pid for each in watched]
         while True:
@@ -226,7 +230,8 @@ def main() -> int:
     code = 1
     try:
         supervisor.start()
-        sys.stdout.write(welcome(place, slack=wanted(), host=here.host.who()))
+        elsewhere = None if here.home == place.data else here.home
+        sys.stdout.write(welcome(place, slack=wanted(), host=here.host.who(), databases=elsewhere))
         sys.stdout.flush()
         supervisor.watch()
     except Stopped:

@@ -18,7 +18,9 @@ from jit.ops.embedded.installation import Place
 _PERIOD = 30
 
 
-def welcome(place: Place, *, slack: bool = False, host: str = "") -> str:
+def welcome(
+    place: Place, *, slack: bool = False, host: str = "", databases: Path | None = None
+) -> str:
     """Return the text for the terminal: what this is, where, and who may sign in."""
     lines = [
         "",
@@ -27,6 +29,7 @@ def welcome(place: Place, *, slack: bool = False, host: str = "") -> str:
         "",
         f"  Open    {place.url}",
         f"  Data    {place.data}  (logs in logs/)",
+        *([f"          databases in {databases}: they can't run as root"] if databases else []),
         *([f"  web-1   {host}"] if host else []),
         "  Stop    Ctrl-C; the next `make run` goes on with this data.",
         "",
@@ -72,9 +75,13 @@ def code(secret: str, *, at: float) -> str:
 
 def main(person: str) -> int:
     """Print the person's digits of this moment and how long they hold."""
-    people = demo(Path(os.environ.get("JIT_DATA") or ".data")).get("people", {})
+    data = Path(os.environ.get("JIT_DATA") or ".data")
+    people = demo(data).get("people", {})
+    if not people:
+        sys.stderr.write(f"no demo in {data}: start it with `make run`, or set JIT_DATA\n")
+        return 1
     if person not in people:
-        sys.stderr.write(f"no demo person {person!r}; there are: {', '.join(people) or 'none'}\n")
+        sys.stderr.write(f"no demo person {person!r}; there are: {', '.join(people)}\n")
         return 1
     now = time.time()
     left = _PERIOD - int(now) % _PERIOD

@@ -13,6 +13,7 @@ from jit.catalog.models import Risk, Target
 from jit.connectors import registry
 from jit.kernel.errors import DomainError
 from jit.web.htmx import PageRequest, page
+from jit.workflow import ports
 
 
 @require_GET
@@ -27,12 +28,14 @@ def catalogue(request: PageRequest) -> HttpResponse:
     targets = queries.targets_visible_to(request.user)
     if q or risk:
         targets = targets.filter(pk__in=by_target)
+    away = ports.sessions().gateways_away()
     shown = [
         {
             "target": target,
             "roles": by_target.get(target.pk, []),
             "state": _health(target),
             "caps": _caps(target),
+            "gateway_away": target.kind in away,
         }
         for target in targets[:200]
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import ssl
 from asyncio.sslproto import SSLProtocol
 from pathlib import Path
@@ -37,7 +36,7 @@ async def serve(told: asyncio.Event) -> None:
     SSLProtocol.max_size = _TLS_BUFFER
     host, port = place.listens_at(KIND)
     certificate, context = _certificate(host)
-    with place.taken(KIND) as here, _listening(host, port) as listening:
+    with place.taken(KIND) as here, place.listening(KIND) as listening:
         recorder = service.start(here.spool)
         house = House(kind=KIND, name=here.name, address=f"{host}:{port}")
         await house.open()
@@ -91,8 +90,3 @@ def _certificate(host: str) -> tuple[Path, ssl.SSLContext]:
     except OSError as unusable:
         raise Misconfigured(f"the PostgreSQL gateway's certificate: {unusable}") from unusable
     return certificate, context
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import resource
+import socket
 from collections import Counter
 
 import asyncssh
@@ -61,12 +62,12 @@ async def serve(told: asyncio.Event) -> None:
     """Run the gateway until it is `told` to stop; then end its sessions in order."""
     _raise_limits()
     host, port = place.listens_at(KIND)
-    with place.taken(KIND) as here:
+    with place.taken(KIND) as here, place.listening(KIND) as listening:
         recorder = service.start(here.spool)
         house = House(kind=KIND, name=here.name, address=f"{host}:{port}")
         await house.open()
         gateway = Gateway(house=house, recorder=recorder)
-        listener = await listen(gateway, host, port)
+        listener = await listen(gateway, listening)
         log.info("the SSH gateway listens at %s:%d", host, listener.get_port())
         try:
             await told.wait()
@@ -77,12 +78,11 @@ async def serve(told: asyncio.Event) -> None:
             await asyncio.get_running_loop().run_in_executor(None, recorder.stop)
 
 
-async def listen(gateway: Gateway, host: str, port: int) -> asyncssh.SSHAcceptor:
-    """Return the listener of `gateway`. Raises OSError where the address is taken."""
+async def listen(gateway: Gateway, listening: socket.socket) -> asyncssh.SSHAcceptor:
+    """Return the listener of `gateway` on a socket that listens."""
     return await asyncssh.create_server(
         lambda: Visitor(gateway),
-        host,
-        port,
+        sock=listening,
         server_host_keys=host_keys.files(),
         encryption_algs=CIPHERS,
         compression_algs=None,

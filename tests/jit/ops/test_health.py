@@ -38,6 +38,7 @@ class TestExamine:
             "sweep",
             "sealing",
             "targets",
+            "gateways",
             "sessions",
         ]
         assert "jit_app" in by_name(report)["database"].detail

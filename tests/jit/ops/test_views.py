@@ -42,6 +42,7 @@ class TestReadyz:
             "sweep": True,
             "sealing": True,
             "targets": True,
+            "gateways": True,
             "sessions": True,
         }
 

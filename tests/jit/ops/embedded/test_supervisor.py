@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -46,8 +47,6 @@ def installation(place) -> Iterator[Installation]:
     made.stop_servers()
     os.close(made._lock)
     if made.home != place.data:
-        import shutil
-
         shutil.rmtree(made.home)
         shutil.rmtree(made.home.with_name(f"{made.home.name}-host"), ignore_errors=True)
 
@@ -230,8 +229,6 @@ class TestInstallation:
         first = Installation(place)
         (first.home / "postgres").mkdir()
         os.close(first._lock)
-        import shutil
-
         shutil.rmtree(place.data)
         again = Installation(place)
         os.close(again._lock)
@@ -262,6 +259,36 @@ class TestReset:
         monkeypatch.setenv("JIT_DATA", str(place.data))
         assert reset() == 0
         assert [file.name for file in place.data.iterdir()] == ["a-file-of-somebody"]
+
+    def test_stops_what_a_killed_start_left_running_before_it_deletes(
+        self, supervised, installation, place, monkeypatch, capsys
+    ):
+        supervised.start()
+        pids = everything(supervised)
+        os.close(installation._lock)  # The supervisor is killed: its lock is free.
+        installation._lock = os.open("/dev/null", os.O_RDONLY)
+        monkeypatch.setenv("JIT_DATA", str(place.data))
+        assert reset() == 0
+        assert [identity(pid) for pid in pids.values()] == [None] * len(pids)
+        said = capsys.readouterr().out
+        assert "stopped web" in said
+        assert "stopped PostgreSQL (postgres)" in said
+        assert not place.data.exists()
+        assert not (installation.home / "postgres").exists()
+        installation.home.mkdir(exist_ok=True)
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root's databases lie elsewhere")
+    def test_deletes_databases_whose_data_folder_somebody_deleted(self, place, monkeypatch, capsys):
+        made = Installation(place)
+        os.close(made._lock)
+        shutil.rmtree(place.data)
+        monkeypatch.setenv("JIT_DATA", str(place.data))
+        assert reset() == 0
+        assert str(made.home) in capsys.readouterr().out
+        assert not made.home.exists()
+        assert reset() == 0
+        assert "there is no embedded installation" in capsys.readouterr().out
+        assert not made.home.exists()
 
     def test_refuses_while_the_installation_runs(self, installation, place, monkeypatch, capsys):
         monkeypatch.setenv("JIT_DATA", str(place.data))

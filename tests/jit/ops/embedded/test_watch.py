@@ -86,3 +86,16 @@ class TestLook:
         watched.look(1.0)
         watched.look(2.0)
         assert frail.starts == 1
+
+    def test_says_why_when_it_ended_again(self, watched, frail, said, tmp_path):
+        watched.log = tmp_path / "web.log"
+        watched.log.write_text("begins\nerror: the port is taken\n\n")
+        for now in (0.0, 1.0):
+            frail.alive = False
+            watched.look(now)
+            watched.look(now + 0.9)
+        frail.alive = False
+        watched.look(3.0)
+        ends = [line for line in said if "ended" in line]
+        assert ends[0] == "web ended; starting it again in 0.5 s"
+        assert ends[1] == "web ended (error: the port is taken); starting it again in 1.0 s"
