@@ -118,6 +118,9 @@ class Approvals:
         mandates = delegation_queries.mandates_of(user)
         return sorted({expression for one in mandates for expression in one.expressions})
 
+    def waiting(self, user: User, *, most: int) -> int:
+        return queries.inbox(user).order_by()[:most].count()
+
     def watch(self) -> int:
         return escalation.watch()
 

@@ -20,4 +20,4 @@ class DecisionForm(forms.Form):
 
     def duration_seconds(self) -> int | None:
         minutes: int | None = self.cleaned_data.get("minutes")
-        return minutes * SECONDS if minutes else None
+        return None if minutes is None else minutes * SECONDS

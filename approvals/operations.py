@@ -327,6 +327,7 @@ def _decide(
         },
         request_id=request.pk,
     )
+    tell.spoke(request=request, by=approver, now=now)
     if verdict is Verdict.DENY:
         _deny(chain=chain, step=current, decision=decision, actor=actor, now=now)
     else:

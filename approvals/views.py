@@ -21,7 +21,8 @@ from jit.identity import step_up
 from jit.identity.authentication import actor_of
 from jit.identity.models import User
 from jit.kernel import clock
-from jit.kernel.errors import DomainError, InvalidInput
+from jit.kernel.errors import DomainError
+from jit.web.forms import unreadable
 from jit.web.htmx import page, say
 from jit.workflow.ports import ChainView, StepView
 
@@ -93,8 +94,7 @@ def _decided(form: DecisionForm, row: ElevationRequest) -> str:
 
 def _decide(request: HttpRequest, row: ElevationRequest, form: DecisionForm) -> None:
     if not form.is_valid():
-        fields = {name: [str(error) for error in errors] for name, errors in form.errors.items()}
-        raise InvalidInput("Some fields need another look.", fields=fields)
+        raise unreadable(form)
     user, now = _person(request), clock.now()
     operations.decide(
         request_id=row.pk,

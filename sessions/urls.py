@@ -21,6 +21,7 @@ urlpatterns = [
     path("sessions/", listing.listing, name="list"),
     path("sessions/<uuid:session_id>/", one.one, name="session"),
     path("sessions/<uuid:session_id>/head/", one.head, name="head"),
+    path("sessions/<uuid:session_id>/stage/", one.stage, name="stage"),
     path("sessions/<uuid:session_id>/terminate/", ending.terminate, name="terminate"),
     path("sessions/<uuid:session_id>/cast/", playback.cast, name="cast"),
     path("sessions/<uuid:session_id>/download/<slug:form>/", playback.download, name="download"),

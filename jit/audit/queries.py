@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 
 from jit.audit import checking, proving, searching
+from jit.audit.actions import Action
 from jit.audit.checking import Verification
 from jit.audit.models import AuditCheckpoint, AuditEvent
 from jit.audit.proving import Proof, latest_checkpoint
@@ -42,6 +44,10 @@ READ_ALL = "audit:read"
 LONGEST_PAGE = 200
 SEARCH_MILLISECONDS = 5_000
 """A search that takes longer is stopped: the log is large and the question too wide."""
+
+
+MOST_COUNTED = 5_000
+"""Of a wider search the newest so many are counted: a number that says "at least" will do."""
 
 
 class Reader(Protocol):
@@ -186,6 +192,21 @@ def page(found: QuerySet[AuditEvent], *, after: Cursor | None = None, limit: int
     return Page(shown, Cursor(shown[-1].at, shown[-1].seq) if more else None)
 
 
+def facets(
+    found: QuerySet[AuditEvent], columns: Sequence[str], *, most: int = MOST_COUNTED
+) -> tuple[dict[str, Counter[str]], bool]:
+    """Return, by column, how many of `found` have each value, and whether there are more than
+    the newest `most`, which alone are counted. Raises SearchTooWide.
+    """
+    with _in_time():
+        newest = found.order_by("-at", "-seq").values_list(*columns)
+        rows = list(newest[: most + 1])
+    counted = {
+        name: Counter(row[place] for row in rows[:most]) for place, name in enumerate(columns)
+    }
+    return counted, len(rows) > most
+
+
 def seqs_of(found: QuerySet[AuditEvent], *, most: int) -> list[int]:
     """Return the numbers of `found`, the newest `most` of them. Raises SearchTooWide."""
     with _in_time():
@@ -202,6 +223,12 @@ def timeline_of_request(request_id: uuid.UUID) -> list[AuditEvent]:
     """Return every event of one request, the oldest first; callers see that it may be seen."""
     found = AuditEvent.objects.defer("words").filter(request_id=request_id)
     return list(found.order_by("at", "seq"))
+
+
+def why(request_id: uuid.UUID, action: Action) -> str:
+    """Return the reason that stands with the last such event of a request; empty without one."""
+    found = AuditEvent.objects.filter(request_id=request_id, action=action).order_by("-seq").first()
+    return str(found.content["body"].get("why", "")) if found else ""
 
 
 def sign_ins_of(user_id: uuid.UUID) -> QuerySet[AuditEvent]:

@@ -138,6 +138,14 @@ def lapsed(now: dt.datetime, limit: int = 200) -> list[UUID]:
     )
 
 
+def pending_for(requester: User, role_id: UUID) -> UUID | None:
+    """Return this person's pending request for the role; the database lets there be but one."""
+    waiting = ElevationRequest.objects.filter(
+        requester=requester, role_id=role_id, state=RequestState.PENDING
+    )
+    return waiting.values_list("pk", flat=True).first()
+
+
 def pending_of(user: User) -> list[UUID]:
     return list(
         ElevationRequest.objects.filter(requester=user, state=RequestState.PENDING).values_list(

@@ -34,6 +34,16 @@ def unread_count(user: User) -> int:
     return inbox_of(user, unread=True).count()
 
 
+def unread_counts(user: User, *, besides: Iterable[Kind]) -> tuple[int, int]:
+    """Return how many the person has not read, and how many of them are not of the kinds
+    `besides`.
+    """
+    found = inbox_of(user, unread=True).aggregate(
+        all=Count("id"), others=Count("id", filter=~Q(kind__in=list(besides)))
+    )
+    return found["all"], found["others"]
+
+
 def words_of(row: Notification, reader: User) -> wording.Words:
     """Return what the notification says to `reader`, in their time zone."""
     to = wording.Reader(reader.username, reader.timezone)

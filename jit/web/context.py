@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.functional import SimpleLazyObject
 
 from jit.identity import permissions
+from jit.identity.models import User
 from jit.identity.permissions import Permission
+from jit.web import waits
 
 THEMES = ("light", "dark")
 
@@ -24,13 +27,15 @@ class Door:
     name: str
     here: tuple[str, ...]
     permission: Permission | None = None
+    count: str = ""
+    """Which of `waits` is shown beside it."""
 
 
 DOORS = (
     Door("Home", "home", "home", ("",)),
     Door("Request a role", "plus", "request-new", ("request",)),
-    Door("Inbox", "inbox", "approvals:inbox", ("inbox",)),
-    Door("Notifications", "bell", "notifications", ("notifications",)),
+    Door("Inbox", "inbox", "approvals:inbox", ("inbox",), count="asks"),
+    Door("Notifications", "bell", "notifications", ("notifications",), count="unread"),
     Door("Requests", "list", "requests", ("requests",)),
     Door("Grants", "key", "grants", ("grants",)),
     Door("Sessions", "terminal", "sessions:list", ("sessions",)),
@@ -55,6 +60,8 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
         "embedded": settings.EMBEDDED,
         "inside": inside,
         "doors": list(_doors(request)) if inside else [],
+        # Asked when it is drawn, once: parts of pages have no frame.
+        "waits": SimpleLazyObject(lambda: waits.of(cast("User", user))) if inside else None,
         "reference": getattr(request, "request_id", ""),
     }
 
@@ -70,6 +77,12 @@ def _doors(request: HttpRequest) -> list[dict[str, Any]]:
         except NoReverseMatch:  # a wing that is not installed has no door
             continue
         found.append(
-            {"label": door.label, "icon": door.icon, "url": address, "current": first in door.here}
+            {
+                "label": door.label,
+                "icon": door.icon,
+                "url": address,
+                "current": first in door.here,
+                "count": door.count,
+            }
         )
     return found

@@ -11,6 +11,8 @@ from jit.kernel.errors import InvalidInput
 from jit.workflow.submit import Ask
 
 NOT_A_NUMBER = "Give a whole number."
+MOST_MINUTES = 525_600
+MINUTES = f"Give whole minutes, from 1 to {MOST_MINUTES}."
 
 
 class AskForm(forms.Form):
@@ -21,7 +23,11 @@ class AskForm(forms.Form):
     justification = forms.CharField(required=False, strip=False)
     duration_seconds = forms.IntegerField(required=False, error_messages={"invalid": NOT_A_NUMBER})
     other_minutes = forms.IntegerField(
-        required=False, min_value=0, max_value=525_600, error_messages={"invalid": NOT_A_NUMBER}
+        label="Minutes",
+        required=False,
+        min_value=1,
+        max_value=MOST_MINUTES,
+        error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), MINUTES),
     )
     starts_at = forms.DateTimeField(
         required=False,
@@ -47,7 +53,7 @@ class AskForm(forms.Form):
             role=values["role"],
             ticket=values["ticket"],
             justification=values["justification"].replace("\r\n", "\n"),
-            duration_seconds=other * 60 if other else values["duration_seconds"] or 0,
+            duration_seconds=values["duration_seconds"] or 0 if other is None else other * 60,
             starts_at=starts_at,
             extends=values["extends"],
         )
@@ -86,9 +92,9 @@ class TokenForm(forms.Form):
 
 
 def unreadable(form: forms.Form) -> InvalidInput:
-    """Return the refusal for a form whose fields can't be read."""
+    """Return the refusal for a form whose fields can't be read: each by the name that the page
+    has for it, with what is allowed.
+    """
     fields = {name: [str(message) for message in errors] for name, errors in form.errors.items()}
-    return InvalidInput(
-        "Some fields can't be read: " + ", ".join(name.replace("_", " ") for name in fields) + ".",
-        fields=fields,
-    )
+    said = [f"{form[name].label}: {errors[0]}" for name, errors in fields.items()]
+    return InvalidInput("Some fields can't be read. " + " ".join(said), fields=fields)

@@ -115,7 +115,7 @@ def refused(request: HttpRequest, refusal: DomainError) -> HttpResponse:
     """Draw a refusal: for htmx the sentence that goes beside the form, else a page."""
     if is_part(request):
         found = {"title": refusal.title, "code": refusal.code, "detail": refusal.detail}
-        return problem(request, found, status=refusal.status)
+        return problem(request, {**found, "extra": refusal.extra}, status=refusal.status)
     words = {
         "title": refusal.title or "That did not go through",
         "what": refusal.detail,
@@ -126,9 +126,9 @@ def refused(request: HttpRequest, refusal: DomainError) -> HttpResponse:
     return render(request, "errors/error.html", words, status=refusal.status)
 
 
-def problem(request: HttpRequest, found: Mapping[str, str], *, status: int) -> HttpResponse:
-    """Draw `found` (title, code, detail) for beside the form that it refuses; the page puts it
-    where that form has a place for it.
+def problem(request: HttpRequest, found: Mapping[str, Any], *, status: int) -> HttpResponse:
+    """Draw `found` (title, code, detail, extra), the refusal of a form: the page puts it where
+    that form has a place for it.
     """
     response = render(request, "components/_problem.html", {"problem": found}, status=status)
     response.headers["JIT-Problem"] = found["code"]

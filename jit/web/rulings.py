@@ -79,6 +79,22 @@ def sentences(ruling: Mapping[str, Any], *, missing: Sequence[str] = ()) -> list
     return found
 
 
+def glass_sentences(ruling: Mapping[str, Any]) -> list[Sentence]:
+    """Return what a ruling says of the break-glass that was made under it."""
+    offer = ruling.get("break_glass") or {}
+    due = duration(offer.get("review_due_seconds", 0))
+    reviewers = offer.get("reviewers") or ()
+    by = f" by {who(reviewers)}" if reviewers else ""
+    return [
+        Sentence("Nobody had to approve: the glass may be broken.", "bolt", "warn"),
+        Sentence(
+            f"Up to {duration(offer.get('max_duration_seconds', 0))} are allowed.", "clock", "calm"
+        ),
+        Sentence(f"Its use is reviewed within {due}{by}.", "eye", "calm"),
+        *_obligations({**offer.get("obligations", {}), "review_after": False}),
+    ]
+
+
 def _obligations(owed: Mapping[str, Any]) -> list[Sentence]:
     found = []
     if owed.get("approval_strength") == "web_phishing_resistant":

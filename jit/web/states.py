@@ -70,6 +70,7 @@ OUTCOMES = MappingProxyType(
         "needs_approval": Look("Needs approval", "hourglass", "warn"),
         "not_eligible": Look("Not offered to you", "ring-cross", "bad"),
         "denied": Look("Forbidden by policy", "octagon", "bad"),
+        "break_glass": Look("Break-glass allowed", "bolt", "warn"),
         "error": Look("Policy failed", "octagon", "bad"),
     }
 )

@@ -20,11 +20,12 @@ from jit.kernel.actor import CLOCK, Actor
 from jit.kernel.errors import Conflict, DomainError, InvalidInput, NotAllowed
 from jit.policy.ruling import Outcome
 from jit.tickets import queries as tickets
-from jit.workflow import decide, hints, submit, tell
+from jit.workflow import decide, hints, lapse, submit, tell
 from jit.workflow.ports import approvals
 
 PROMISED = "promised"
 FRESH = dt.timedelta(minutes=5)
+SUPERSEDED = "the glass was broken instead"
 
 
 class BreakGlassNotAllowed(NotAllowed):
@@ -59,7 +60,8 @@ def use(
     """Elevate at once, without waiting for anybody, and open the review it owes.
 
     `promise_ticket` stands for a ticket that will be filed within a day. Everybody whose
-    approval was skipped finds the review in their list at once.
+    approval was skipped finds the review in their list at once. What this person has pending
+    for the role is withdrawn in the same step: that nobody answers is what the glass is for.
     """
     if second_factor_at is None or now - second_factor_at > FRESH:
         raise StepUpRequired(
@@ -124,7 +126,7 @@ def _elevate(
 ) -> ElevationRequest:
     role, ask = assessment.role, assessment.ask
     ruling = replace(assessment.ruling, obligations=assessment.ruling.break_glass.obligations)
-    submit.refuse_duplicate(requester, role)
+    submit.refuse_duplicate(requester, role, supersedes=True)
     skipped = submit.skipped_by(assessment, requester=requester)
     ticket = (
         assessment.ticket.as_json()
@@ -133,6 +135,9 @@ def _elevate(
     )
     try:
         with transaction.atomic():
+            old = lapse.supersede(requester=requester, role=role, why=SUPERSEDED, actor=actor)
+            # It may have been approved while we waited for it.
+            submit.refuse_duplicate(requester, role, supersedes=True)
             request = elevation.create_request(
                 requester=requester,
                 role=role,
@@ -159,6 +164,7 @@ def _elevate(
                     "justification": ask.justification,
                     "ticket": ticket,
                     "duration_seconds": ask.duration_seconds,
+                    "supersedes": str(old.pk) if old else None,
                 },
                 request_id=request.pk,
             )
@@ -223,7 +229,10 @@ def review(
             actor=actor,
             now=now,
         )
-        hints.about_request(request.pk, people=[request.requester_id, reviewer.pk])
+        tell.reviewed(request=request, now=now)
+        asked = approvals().candidates(expressions=[*request.approvers, owner])
+        people = [request.requester_id, reviewer.pk, *(one.pk for one in asked)]
+        hints.about_request(request.pk, people=people)
     return row
 
 

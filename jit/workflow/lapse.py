@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from jit.catalog.models import Role
 from jit.elevation import operations as elevation
 from jit.elevation import queries
 from jit.elevation.models import ElevationRequest
@@ -55,7 +56,19 @@ def withdraw(*, request_id: UUID, user: User, actor: Actor) -> ElevationRequest:
             raise NotPending(
                 f"This request is {request.state} already; end its grant instead, if there is one."
             )
-        _close(request, verb="withdrawn", why="withdrawn by the requester", actor=actor)
+        _close(request, verb="withdrawn", why="the requester took it back", actor=actor)
+    return request
+
+
+def supersede(*, requester: User, role: Role, why: str, actor: Actor) -> ElevationRequest | None:
+    """Withdraw what this person has pending for this role, for what is made in its place in the
+    caller's transaction; return it, or None where nothing waits any more.
+    """
+    pending = queries.pending_for(requester, role.pk)
+    request = queries.lock_request(pending) if pending else None
+    if request is None or request.state != RequestState.PENDING:
+        return None
+    _close(request, verb="withdrawn", why=why, actor=actor)
     return request
 
 
@@ -77,4 +90,5 @@ def _close(request: ElevationRequest, *, verb: str, why: str, actor: Actor) -> N
     elevation.close_request(request=request, verb=verb, actor=actor, now=now, body={"why": why})
     by_requester = actor.id == str(request.requester_id)
     tell.closed(request=request, verb=verb, by_requester=by_requester, now=now)
-    hints.about_request(request.pk, people=[request.requester_id])
+    asked = approvals().candidates(expressions=request.approvers)
+    hints.about_request(request.pk, people=[request.requester_id, *(one.pk for one in asked)])

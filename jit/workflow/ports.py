@@ -125,6 +125,9 @@ class ApprovalsPort(Protocol):
     def lent_to(self, user: User) -> list[str]:
         """Return the resolved expressions that `user` may answer now for somebody else."""
 
+    def waiting(self, user: User, *, most: int) -> int:
+        """Return how many requests wait for this person's decision, counted up to `most`."""
+
     def watch(self) -> int:
         """Remind, escalate, and ring where nobody is left to answer; return how many open
         steps were looked at. Never approves. Several workers may call it at once.

@@ -394,15 +394,18 @@ def write(
     return request, True
 
 
-def refuse_duplicate(requester: User, role: Role) -> None:
+def refuse_duplicate(requester: User, role: Role, *, supersedes: bool = False) -> None:
+    """Raise AlreadyElevated where this person holds the role, and AlreadyPending where they
+    asked for it already, unless what they do now `supersedes` that.
+    """
     found = queries.in_the_way(requester, role.pk)
     if isinstance(found, Grant):
         raise AlreadyElevated(
             f"You hold {role.slug} already (grant {found.pk}, {found.state}): use it, end it, or "
             "extend it instead of asking twice.",
-            extra={"grant": str(found.pk)},
+            extra={"grant": str(found.pk), "request": str(found.request_id)},
         )
-    if found is not None:
+    if found is not None and not supersedes:
         raise AlreadyPending(
             f"You asked for {role.slug} already and it is pending (request {found.pk}): wait for "
             "its answer or withdraw it.",

@@ -151,6 +151,11 @@ def decided(
     )
 
 
+def spoke(*, request: ElevationRequest, by: User, now: dt.datetime) -> None:
+    """Settle what asked this person, who has spoken; the step may still need further voices."""
+    notifications.settle(subject=_subject(request), kinds=ASKING, now=now, user=by)
+
+
 def closed(*, request: ElevationRequest, verb: str, by_requester: bool, now: dt.datetime) -> None:
     """Tell the requester that the request lapsed or was withdrawn, unless they did it."""
     notifications.notify(
@@ -198,6 +203,7 @@ def ended(*, grants: Sequence[Grant], now: dt.datetime, at_once: bool = True) ->
                 ),
                 key=f"ended:{grant.pk}",
                 overtakes=(Kind.ACTIVE, Kind.ENDING_SOON, Kind.TICKET_CLOSED),
+                settles=(Kind.REVOCATION_STUCK,),
                 ticket_system=_commented(grant.request),
             )
             for grant in grants
@@ -326,3 +332,9 @@ def review_due(*, review: AfterReview, people: Iterable[User], now: dt.datetime)
         key=f"review-due:{review.pk}",
         now=now,
     )
+
+
+def reviewed(*, request: ElevationRequest, now: dt.datetime) -> None:
+    """Settle what asked the reviewers: one of them has answered."""
+    kinds = (Kind.BREAK_GLASS_USED, Kind.REVIEW_DUE)
+    notifications.settle(subject=_subject(request), kinds=kinds, now=now)

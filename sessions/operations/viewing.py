@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+import redis
+from django.core.cache import cache
 from django.db import transaction
 
 from jit.audit import operations as audit
@@ -13,10 +16,24 @@ from jit.kernel.actor import Actor
 from sessions.models import AccessSession
 from sessions.states import SESSION
 
+VISIT = 600
+"""Seconds in which the parts of a recording that one person reads are one look at it."""
+
 
 def viewed(*, session: AccessSession, how: str, actor: Actor, **more: Any) -> None:
     """Note that somebody looks: `how` is replay, live, transcript or commands."""
     _note("session.viewed", session, actor, {"how": how, **more})
+
+
+def looked(*, session: AccessSession, user: User, actor: Actor) -> None:
+    """Note that somebody looks at a recording on its page, once a visit: the page reads the
+    picture, the commands and the transcript one by one, and it is one look at them.
+    """
+    key = f"session.viewed:{session.pk}:{user.pk}"
+    with contextlib.suppress(redis.RedisError):  # Not to be sure is to note it twice.
+        if not cache.add(key, 1, timeout=VISIT):
+            return
+    _note("session.viewed", session, actor, {"how": "replay"})
 
 
 def downloaded(*, session: AccessSession, form: str, actor: Actor) -> None:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from typing import Any
 from uuid import UUID
 
 import asyncssh
 
+from sessions.gateways.ssh.channel import CUT_STATUS
 from sessions.terminal.outbox import Outbox
 
 type Connection = asyncssh.SSHClientConnection
 type Channel = asyncssh.SSHClientChannel[bytes]
+
+
+_DRAWING = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x1f\x7f-\x9f]")
+
+
+def _plain(notice: str) -> str:
+    """Return a notice without what a terminal draws it by."""
+    return _DRAWING.sub("", notice).strip()
 
 
 class Line(asyncssh.SSHClientSession[bytes]):
@@ -30,6 +40,8 @@ class Line(asyncssh.SSHClientSession[bytes]):
         self.attended: Any = None
         """The consumer that a browser is at, if one is."""
         self._status: int | None = None
+        self._notice = ""
+        """The gateway's last word to the person; why it ends, where it is the last of all."""
         self._channel: Channel | None = None
         self._may_write = asyncio.Event()
         self._may_write.set()
@@ -39,7 +51,10 @@ class Line(asyncssh.SSHClientSession[bytes]):
     def connection_made(self, chan: Channel) -> None:
         self._channel = chan
 
-    def data_received(self, data: bytes, datatype: int | None) -> None:  # noqa: ARG002 -- a terminal shows both
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        if datatype == asyncssh.EXTENDED_DATA_STDERR:
+            # What runs in a terminal has one stream: this one is the gateway's.
+            self._notice = data.decode("utf-8", "replace")
         self.outbox.add(data)
         if self.outbox.full and self._channel is not None:
             self._channel.pause_reading()
@@ -52,6 +67,8 @@ class Line(asyncssh.SSHClientSession[bytes]):
         status = "" if self._status is None else f" (exit status {self._status})"
         broken = exc is not None and self._status is None
         self.over = "The line to the gateway broke." if broken else f"The session ended{status}."
+        if self._status == CUT_STATUS and (notice := _plain(self._notice)):
+            self.over = notice
         self._may_write.set()
         self.changed.set()
 

@@ -12,7 +12,8 @@ from django.views.decorators.http import require_GET, require_POST
 from jit.identity import step_up
 from jit.identity.authentication import actor_of
 from jit.kernel import clock
-from jit.kernel.errors import DomainError, InvalidInput
+from jit.kernel.errors import DomainError
+from jit.web.forms import unreadable
 from jit.web.htmx import PageRequest, page
 from sessions import queries
 from sessions.operations import keys
@@ -39,8 +40,7 @@ def add(request: PageRequest) -> HttpResponse:
     form, now = KeyForm(request.POST), clock.now()
     try:
         if not form.is_valid():
-            fields = {name: [str(one) for one in many] for name, many in form.errors.items()}
-            raise InvalidInput("Some fields need another look.", fields=fields)
+            raise unreadable(form)
         if form.cleaned_data["code"]:
             step_up.confirm(
                 request=request, act=keys.ADDING, code=form.cleaned_data["code"], now=now

@@ -30,8 +30,10 @@ def cast(request: PageRequest, session_id: UUID) -> HttpResponseBase:
     given = request.GET.get("from", "")
     start = round(float(given) * 1_000_000) if _SECONDS.fullmatch(given) else 0
     header, events = recordings.read(recording)
-    more = {"from": given} if start else {}
-    viewing.viewed(session=session, how="replay", actor=actor_of(request), **more)
+    if start:
+        viewing.viewed(session=session, how="replay", actor=actor_of(request), **{"from": given})
+    else:
+        viewing.looked(session=session, user=request.user, actor=actor_of(request))
     lines = playing.part(header, playing.for_player(events), start=start)
     return stream(request, lines, content_type="application/x-asciicast")
 
@@ -53,9 +55,10 @@ def transcript(request: PageRequest, session_id: UUID) -> HttpResponse:
     after = request.GET.get("after", "")
     number = int(after) if after.isdecimal() and len(after) < 10 else -1  # noqa: PLR2004 -- an int4
     lines = recordings.lines_of(session, most=LINES + 1, q=q, after=number)
-    viewing.viewed(
-        session=session, how="transcript", actor=actor_of(request), **({"q": q} if q else {})
-    )
+    if q:
+        viewing.viewed(session=session, how="transcript", actor=actor_of(request), q=q)
+    else:
+        viewing.looked(session=session, user=request.user, actor=actor_of(request))
     context = {
         "session": session,
         "recording": recording,
@@ -75,7 +78,7 @@ def commands(request: PageRequest, session_id: UUID) -> HttpResponse:
     after = request.GET.get("after", "")
     number = int(after) if after.isdecimal() and len(after) < 10 else -1  # noqa: PLR2004 -- an int4
     found = recordings.commands_of(session, most=COMMANDS + 1, after=number)
-    viewing.viewed(session=session, how="commands", actor=actor_of(request))
+    viewing.looked(session=session, user=request.user, actor=actor_of(request))
     context = {
         "session": session,
         "recording": recording,

@@ -62,6 +62,13 @@ class TestElevation:
             assert connection.execute("SELECT count(*) FROM orders").fetchone()
 
         rita.get_by_role("button", name="Done").click()
+        # It can't be undone: one tap, beside Extend, ended a grant at three in the morning.
+        asking = rita.get_by_role("dialog")
+        expect(asking).to_contain_text("every session under it")
+        asking.get_by_role("button", name="Not yet").click()
+        expect(rita.locator("#head")).to_contain_text("Active")
+        rita.get_by_role("button", name="Done").click()
+        asking.get_by_role("button", name="Give it back").click()
         expect(rita.locator("#grant")).to_contain_text("Seen gone")
         expect(rita.locator("#head")).to_contain_text("Ended")
         with pytest.raises(psycopg.OperationalError):
@@ -97,7 +104,7 @@ class TestInbox:
         asked = running.rita.ask().json()["id"]
         ada = people.at("ada", "/inbox/")
         expect(ada.get_by_role("article")).to_have_count(1)
-        ada.keyboard.press("j")
+        # At once: the first card is at hand.
         ada.keyboard.press("d")
         expect(ada.get_by_label("Comment")).to_be_focused()
         ada.keyboard.type("Not tonight.")
@@ -228,7 +235,7 @@ class TestLive:
             rita.evaluate("htmx.trigger('#grant', 'hint')")
         rita.wait_for_timeout(300)
         rita.mouse.up()
-        expect(rita.locator("#grant")).to_contain_text("Seen gone")
+        expect(rita.get_by_role("dialog")).to_be_visible()
 
     def test_signing_out_elsewhere_leads_to_the_sign_in_page(self, people: People) -> None:
         otto = people.at("otto", "/")

@@ -84,7 +84,7 @@ def draws_what_came_after_a_pause(page: Page, path: str) -> None:
 
 
 class TestTerminal:
-    def test_is_typed_watched_terminated_and_replayed(
+    def test_is_typed_watched_terminated_and_replayed(  # noqa: PLR0915 -- one story, told in order
         self,
         terminal: tuple[Page, str],
         people: People,
@@ -109,7 +109,11 @@ class TestTerminal:
         udo.get_by_text("Terminate", exact=True).first.click()
         udo.get_by_placeholder("Why it ends now").fill("Seen enough.")
         udo.get_by_role("button", name="Terminate").click()
-        expect(rita.get_by_role("alertdialog")).to_contain_text("This terminal is closed")
+        # The person who is cut off reads why; whoever watched is shown the replay in its place.
+        expect(rita.get_by_role("alertdialog")).to_contain_text(
+            "udo ended this session: Seen enough."
+        )
+        expect(udo.locator("[data-player] .ap-term")).to_contain_text("and-2-more")
         sealed = session_of(running, grant, "SEALED")
         assert (sealed["id"], sealed["closed_because"]) == (live["id"], "terminated")
 

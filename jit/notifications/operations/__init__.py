@@ -13,7 +13,12 @@ from jit.notifications.operations.endpoints import (
     send_test,
 )
 from jit.notifications.operations.outbox import News, deliver_soon, notify, notify_all
-from jit.notifications.operations.reading import mark_read, set_preferences
+from jit.notifications.operations.reading import (
+    mark_read,
+    mark_read_about,
+    set_preferences,
+    settle,
+)
 
 __all__ = [
     "EndpointTaken",
@@ -23,11 +28,13 @@ __all__ = [
     "deliver_soon",
     "disable_endpoint",
     "mark_read",
+    "mark_read_about",
     "notify",
     "notify_all",
     "remove_endpoint",
     "rotate_secret",
     "send_test",
     "set_preferences",
+    "settle",
     "try_again",
 ]

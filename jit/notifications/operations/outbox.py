@@ -26,7 +26,7 @@ WITH news AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(news)s::jsonb) AS n(
         key text, kind text, subject_type text, subject_id text, subject_label text,
         payload jsonb, useful_until timestamptz, recipients uuid[], overtakes text[],
-        ticket_system text, only_ticket boolean)
+        settles text[], ticket_system text, only_ticket boolean)
 ), overtaken AS (
     UPDATE notifications_notification AS old
     SET outcome = 'EXPIRED', settled_at = %(now)s, reason = 'overtaken: ' || n.kind
@@ -35,6 +35,14 @@ WITH news AS MATERIALIZED (
       AND old.subject_type = n.subject_type AND old.subject_id = n.subject_id
       AND old.key <> n.key AND old.channel NOT IN ('in_app', 'webhook', 'ticket')
       AND (old.lease_until IS NULL OR old.lease_until <= %(now)s)
+), settled AS (
+    UPDATE notifications_notification AS old
+    SET read_at = %(now)s
+    FROM news n
+    WHERE old.channel = 'in_app' AND old.read_at IS NULL
+      AND old.kind = ANY(n.overtakes || n.settles)
+      AND old.subject_type = n.subject_type AND old.subject_id = n.subject_id
+      AND old.key <> n.key
 ), told AS (
     SELECT n.*, r.id AS recipient_id, NULL::uuid AS endpoint_id, c.name AS channel,
            c.name AS lane, n.useful_until AS expires_at
@@ -70,7 +78,8 @@ ON CONFLICT DO NOTHING
 class News:
     """Something that people hear of. `key` names the event: it is told once, whoever tells it
     again. `useful_until` is when it is no longer worth telling (default: the kind's shelf
-    life). It overtakes what still waits to be told of the same subject in `overtakes`.
+    life). It overtakes what still waits to be told of the same subject in `overtakes`, and what
+    was told of it in `overtakes` and `settles` needs nobody's reading any more.
     `ticket_system` is where the ticket stands under which it is written too, empty for nowhere;
     `only_ticket` keeps it from everybody else.
     """
@@ -82,6 +91,7 @@ class News:
     key: str
     useful_until: dt.datetime | None = None
     overtakes: tuple[Kind, ...] = field(default=())
+    settles: tuple[Kind, ...] = field(default=())
     ticket_system: str = ""
     only_ticket: bool = False
 
@@ -172,6 +182,7 @@ def _row(news: News, now: dt.datetime) -> dict[str, Any] | None:
         "useful_until": rfc3339(until),
         "recipients": sorted(people),
         "overtakes": [kind.value for kind in news.overtakes],
+        "settles": [kind.value for kind in news.settles],
         "ticket_system": news.ticket_system,
         "only_ticket": news.only_ticket,
     }

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from django.db import transaction
 
+from jit.audit.operations import Subject
 from jit.identity.models import User
 from jit.kernel.errors import InvalidInput
 from jit.notifications.channels import base
-from jit.notifications.kinds import CHOOSABLE, IN_APP
+from jit.notifications.kinds import CHOOSABLE, IN_APP, Kind
 from jit.notifications.models import Notification, Preference
 
 
@@ -23,6 +24,27 @@ def mark_read(*, user: User, ids: Sequence[UUID] | None, now: dt.datetime) -> in
     if ids is not None:
         mine = mine.filter(pk__in=ids)
     return mine.update(read_at=now)
+
+
+def settle(
+    *, subject: Subject, kinds: Sequence[Kind], now: dt.datetime, user: User | None = None
+) -> int:
+    """Mark what was told of the subject in these kinds as read, for everybody or for `user`
+    alone: what it asked for is done. Return how many were unread.
+    """
+    rows = Notification.objects.filter(
+        channel=IN_APP,
+        read_at__isnull=True,
+        subject_type=subject.type,
+        subject_id=subject.id,
+        kind__in=list(kinds),
+    )
+    return (rows.filter(recipient=user) if user else rows).update(read_at=now)
+
+
+def mark_read_about(*, user: User, subject: Subject, now: dt.datetime) -> int:
+    """Mark all that the person was told of the subject as read: they look at it."""
+    return settle(subject=subject, kinds=tuple(Kind), now=now, user=user)
 
 
 def set_preferences(*, user: User, wanted: Mapping[str, Mapping[str, bool]]) -> None:

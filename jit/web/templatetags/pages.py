@@ -89,10 +89,10 @@ def _clock_text(at: dt.datetime) -> str:
     local = timezone.localtime(at)
     today = timezone.localdate()
     if local.date() == today:
-        return local.strftime("%H:%M:%S")
+        return local.strftime("%H:%M:%S %Z")
     if local.year == today.year:
-        return local.strftime("%-d %b %H:%M")
-    return local.strftime("%-d %b %Y %H:%M")
+        return local.strftime("%-d %b %H:%M %Z")
+    return local.strftime("%-d %b %Y %H:%M %Z")
 
 
 @register.simple_tag
@@ -187,10 +187,10 @@ _SECONDS = re.compile(r"\b(\d{2,9}) seconds\b")
 
 @register.filter
 def humane(sentence: object) -> str:
-    """Return a refusal's sentence with whole seconds as people say them: `900 seconds` becomes
-    `15 min`.
+    """Return a refusal's sentence with whole seconds as people say them, `900 seconds` as
+    `15 min`, and without the ticks that mark a name for programs' readers.
     """
-    return _SECONDS.sub(lambda found: duration(found[1]), visible(sentence))
+    return _SECONDS.sub(lambda found: duration(found[1]), visible(sentence).replace("`", ""))
 
 
 @register.filter
@@ -220,7 +220,16 @@ def short(identifier: object) -> str:
 
 @register.filter
 def item(mapping: Any, key: str) -> Any:
-    return mapping.get(key) if hasattr(mapping, "get") else None
+    return mapping.get(key) if hasattr(mapping, "get") else getattr(mapping, key, None)
+
+
+@register.filter
+def whole_seconds(grant: Any) -> int:
+    """Return how long a grant lasts in all: what it was approved for, and every extension."""
+    if grant.starts_at is None or grant.ends_at is None:
+        return int(grant.duration_seconds)
+    lasts: dt.timedelta = grant.ends_at - grant.starts_at
+    return round(lasts.total_seconds())
 
 
 @register.filter

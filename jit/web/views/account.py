@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_POST
 
@@ -120,7 +121,9 @@ def zone(request: PageRequest) -> HttpResponse:
         user=request.user, timezone=wanted, actor=actor_of(request), now=clock.now()
     )
     messages.success(request, f"Times are shown in {wanted}.")
-    return redirect("account")
+    back = request.POST.get("next", "")
+    inside = url_has_allowed_host_and_scheme(back, allowed_hosts=None)
+    return redirect(back if inside and back.startswith("/") else "account")
 
 
 def _again(request: PageRequest, refusal: DomainError) -> HttpResponse:

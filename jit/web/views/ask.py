@@ -27,6 +27,7 @@ from jit.workflow import preview as previews
 
 MINUTE, HOUR = 60, 3600
 CHIPS = (5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR)
+GLASS = "jit/ask/glass.html"
 NO_JUSTIFICATION = "."
 """Stands for one not typed yet, so that the ruling shows before the last field is filled."""
 
@@ -77,7 +78,7 @@ def glass(request: PageRequest) -> HttpResponse:
         else:
             return go(request, reverse("request", args=[row.pk]))
     values = _values(request)
-    return _form(request, "jit/ask/glass.html", values, problem)
+    return _form(request, GLASS, values, problem)
 
 
 def _break(request: PageRequest, form: AskForm) -> Any:
@@ -146,11 +147,14 @@ def _glass_judged(request: PageRequest) -> dict[str, Any]:
 @require_GET
 @page(Permission.REQUEST_CREATE)
 def roles(request: PageRequest) -> HttpResponse:
-    """Search roles: what one may ask for first, and for the others why not."""
+    """Search roles: what one may ask for first, and for the others why not; or, for the
+    break-glass page, those whose glass one may break.
+    """
     chosen = request.GET.get("role", "")[:100]
-    q = request.GET.get("role_search", "")
-    found = offers.offers(user=request.user, q=q, now=clock.now(), chosen=chosen)
-    context = {"offers": found, "chosen": chosen}
+    q, glass = request.GET.get("role_search", ""), request.GET.get("glass") == "1"
+    find = offers.breakable if glass else offers.offers
+    found = find(user=request.user, q=q, now=clock.now(), chosen=chosen)
+    context = {"offers": found, "chosen": chosen, "q": q.strip(), "glass": glass}
     return render(request, "jit/ask/_roles.html", context)
 
 
@@ -223,7 +227,9 @@ def _judged(request: PageRequest) -> dict[str, Any]:
 
 
 def _values(request: PageRequest) -> dict[str, Any]:
-    """Return what the form shows: as typed, or as a link to it says (`?role=…&extends=…`)."""
+    """Return what the form shows: as typed, or as a link to it says (`?role=…`, `?extends=` a
+    grant, `?instead=` of one's pending request).
+    """
     given = request.POST if request.method == "POST" else request.GET
     names = ("role", "ticket", "justification", "duration_seconds", "other_minutes", "starts_at")
     values: dict[str, Any] = {name: given.get(name, "") for name in names}
@@ -232,6 +238,9 @@ def _values(request: PageRequest) -> dict[str, Any]:
     if values["extends"] and not values["role"]:
         values["role"] = values["extends"].role.slug
         values["ticket"] = values["ticket"] or values["extends"].request.ticket_key
+    if not values["role"] and (waits := _superseded(request, given.get("instead", ""))):
+        values["role"], values["justification"] = waits.role.slug, waits.justification
+        values["ticket"] = waits.ticket_key
     values["idempotency_key"] = given.get("idempotency_key", "") or uuid4().hex
     return values
 
@@ -243,18 +252,28 @@ def _extended(request: PageRequest, given: str) -> Any:
         return None
 
 
+def _superseded(request: PageRequest, given: str) -> Any:
+    try:
+        row = elevation.request_visible_to(request.user, UUID(given)) if given else None
+    except (ValueError, DomainError):
+        return None
+    return row if row and row.requester_id == request.user.pk else None
+
+
 def _form(
     request: PageRequest, template: str, values: dict[str, Any], problem: DomainError | None
 ) -> HttpResponse:
-    offer = offers.offer(user=request.user, slug=values["role"], now=clock.now())
-    longest = offer.role.max_duration_seconds if offer else HOUR
+    glass, now = template == GLASS, clock.now()
+    offer = offers.offer(user=request.user, slug=values["role"], now=now, glass=glass)
+    longest = (offer.longest if offer else 0) or HOUR
     try:
         chosen = int(values["duration_seconds"])
     except ValueError:
         chosen = 0
     context = {
         "values": values,
-        "factor_given": step_up.passed_for(request, act=glass_act(values["role"]), now=clock.now()),
+        "factor_given": step_up.passed_for(request, act=glass_act(values["role"]), now=now),
+        "glass": glass,
         "problem": problem,
         "errors": problem.fields if problem else {},
         "offer": offer,

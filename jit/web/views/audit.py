@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
+from collections.abc import Mapping
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -38,18 +39,15 @@ _AS_FILTER = {"actor_name": "actor"}
 @require_GET
 @page()
 def search(request: PageRequest) -> HttpResponse:
-    """Search the events one may see, newest first; facets count what the page shows."""
+    """Search the events one may see, newest first; facets count what the search found."""
     wanted = _wanted(request.GET)
     after = request.GET.get("after", "")
-    found = queries.page(
-        queries.filtered(queries.events_visible_to(request.user), _filters(wanted)),
-        after=queries.Cursor.parse(after) if after else None,
-    )
+    rows = queries.filtered(queries.events_visible_to(request.user), _filters(wanted))
+    found = queries.page(rows, after=queries.Cursor.parse(after) if after else None)
     context = {
         "events": found.events,
         "next": found.next,
         "wanted": wanted,
-        "facets": _facets(found.events, wanted),
         "actions": sorted(str(getattr(action, "value", action)) for action in ACTIONS),
         "checkpoint": queries.latest_checkpoint(),
         "lag": queries.lag(now=clock.now()),
@@ -58,8 +56,11 @@ def search(request: PageRequest) -> HttpResponse:
         "views": _views(request.user, wanted),
         "may_export": permissions.has(request.user, Permission.AUDIT_EXPORT),
     }
-    part = is_part(request)
-    return render(request, f"jit/audit/{'_events' if part else 'audit'}.html", context)
+    if is_part(request):
+        return render(request, "jit/audit/_events.html", context)
+    counted, more = queries.facets(rows, FACETS)
+    facets = _facets(counted, wanted)
+    return render(request, "jit/audit/audit.html", {**context, "facets": facets, "at_least": more})
 
 
 @require_GET
@@ -190,15 +191,14 @@ def _day(text: str, name: str, *, days: int = 0) -> dt.datetime | None:
 
 
 def _facets(
-    events: object, wanted: dict[str, str]
+    counted: Mapping[str, Counter[str]], wanted: dict[str, str]
 ) -> list[tuple[str, list[tuple[str, int, str, bool]]]]:
-    """Return, for each facet, its values on this page with counts and the links that add or
+    """Return, for each facet, its commonest values with their counts and the links that add or
     remove them.
     """
     found = []
-    for column in FACETS:
+    for column, counts in counted.items():
         name = _AS_FILTER.get(column, column)
-        counts = Counter(getattr(event, column) for event in events)  # type: ignore[attr-defined]
         values = []
         for value, count in counts.most_common(8):
             if not value:

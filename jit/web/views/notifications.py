@@ -40,36 +40,28 @@ def inbox(request: PageRequest) -> HttpResponse:
         "unread": queries.unread_count(request.user),
     }
     part = is_part(request)
-    template = "jit/notifications/_list.html" if part else "jit/notifications/list.html"
+    template = "jit/notifications/_page.html" if part else "jit/notifications/list.html"
     return render(request, template, context)
 
 
 @require_POST
 @page()
 def read(request: PageRequest) -> HttpResponse:
-    """Mark one notification as read and lead to what it is about; without an id, mark all."""
+    """Mark one notification as read; without an id, all of them."""
     given = request.POST.get("id", "")
-    if not given:
-        operations.mark_read(user=request.user, ids=None, now=clock.now())
-        return go(request, reverse("notifications"))
     try:
-        wanted = UUID(given)
+        wanted = [UUID(given)] if given else None
     except ValueError:
         raise InvalidInput("That is no notification of ours.") from None
-    operations.mark_read(user=request.user, ids=[wanted], now=clock.now())
-    row = queries.inbox_of(request.user).filter(pk=wanted).first()
-    request_id = row.payload.get("request") if row else None
-    if request.POST.get("open") and request_id:
-        return go(request, reverse("request", args=[request_id]))
+    operations.mark_read(user=request.user, ids=wanted, now=clock.now())
     return go(request, reverse("notifications"))
 
 
 @require_GET
 @page()
 def bell(request: PageRequest) -> HttpResponse:
-    """Draw how many are unread, for every page's frame; reads itself again on a hint."""
-    context = {"unread": queries.unread_count(request.user)}
-    return render(request, "components/_bell.html", context)
+    """Draw how much waits, for every page's frame; reads itself again on a hint."""
+    return render(request, "components/_bell.html")
 
 
 @require_http_methods(["GET", "POST"])

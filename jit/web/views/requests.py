@@ -11,9 +11,14 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from jit.audit import queries as audit
+from jit.audit.actions import Action
+from jit.audit.operations import Subject
 from jit.elevation import queries
 from jit.elevation.models import ElevationRequest
+from jit.elevation.states import RequestState
 from jit.identity.authentication import actor_of
+from jit.kernel import clock
+from jit.notifications import operations as notifications
 from jit.policy import weighed
 from jit.web import paging, rulings
 from jit.web.htmx import PageRequest, go, is_part, page
@@ -52,7 +57,10 @@ def requests(request: PageRequest) -> HttpResponse:
 @require_GET
 @page()
 def detail(request: PageRequest, request_id: UUID) -> HttpResponse:
+    """Show a request whole; whoever looks at it need not be told of it any more."""
     row = queries.request_visible_to(request.user, request_id)
+    subject = Subject(type="request", id=str(row.pk), label="")
+    notifications.mark_read_about(user=request.user, subject=subject, now=clock.now())
     return render(request, "jit/requests/detail.html", _whole(request, row))
 
 
@@ -83,8 +91,13 @@ def _whole(request: PageRequest, row: ElevationRequest) -> dict[str, Any]:
         "attempts": list(grant.attempts.all()) if grant else [],
         "may_revoke": grant is not None and not own and access.may_revoke(request.user, grant),
         "extensions": list(queries.extensions_of(grant)) if grant else [],
+        "why_withdrawn": audit.why(row.pk, Action.REQUEST_WITHDRAWN)
+        if row.state == RequestState.WITHDRAWN
+        else "",
         "review": getattr(row, "after_review", None),
-        "sentences": rulings.sentences(row.ruling),
+        "sentences": rulings.glass_sentences(row.ruling)
+        if row.break_glass
+        else rulings.sentences(row.ruling),
         "conditions": rulings.conditions(weighed.weighed(row.ruling)),
     }
 

@@ -35,7 +35,8 @@ def reviews(request: PageRequest) -> HttpResponse:
         "person_id": request.user.person_id,
     }
     part = is_part(request)
-    return render(request, f"jit/reviews/{'_list' if part else 'reviews'}.html", context)
+    template = "jit/reviews/_list.html" if part else "jit/reviews/reviews.html"
+    return render(request, template, context)
 
 
 @require_POST

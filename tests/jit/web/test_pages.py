@@ -8,6 +8,7 @@ import pytest
 from django.template import Context, Template
 from django.utils import timezone
 
+from jit.elevation.models import Grant
 from jit.elevation.states import EndReason, GrantState, RequestState, ReviewState
 from jit.web import icons, states
 from jit.web.templatetags import pages
@@ -93,6 +94,7 @@ class TestWhen:
             drawn = pages.when(at)
         assert 'datetime="2026-01-05T12:00:00.000+00:00"' in drawn
         assert "17:30:00 IST" in drawn
+        assert drawn.endswith("17:30 IST</time>"), "what is read says its zone too"
 
     def test_reads_stored_json(self) -> None:
         assert 'datetime="2026-01-05T12:00:00.000+00:00"' in pages.when("2026-01-05T12:00:00Z")
@@ -128,3 +130,12 @@ class TestIcon:
         drawn = pages.icon("check", '"><script>')
         assert 'role="img"' in drawn
         assert "<script>" not in drawn
+
+
+class TestWholeSeconds:
+    def test_counts_what_an_extension_added(self) -> None:
+        """“30:31 left of 30 min” stood on the page of a grant that was made longer."""
+        begin = dt.datetime(2026, 1, 5, 12, 0, tzinfo=dt.UTC)
+        grant = Grant(duration_seconds=1800, starts_at=begin, ends_at=begin + dt.timedelta(hours=1))
+        assert pages.whole_seconds(grant) == 3600
+        assert pages.whole_seconds(Grant(duration_seconds=1800)) == 1800

@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from approvals.models import Step
+from jit.audit import queries as audit
+from jit.audit.actions import Action
 from jit.audit.models import AuditEvent
 from jit.elevation import queries
 from jit.elevation.models import AfterReview, ElevationRequest, Grant
@@ -96,6 +99,31 @@ class TestUse:
             now=clock.now(),
         )
         assert filed.ticket_key == world.tickets["sev1"]
+
+    def test_ones_own_pending_request_is_no_obstacle(self, world: World) -> None:
+        """Asked, and nobody answers: that is what the glass is for."""
+        waiting = world.ask()
+        request = use(world)
+        waiting.refresh_from_db()
+        assert (request.state, waiting.state) == ("APPROVED", "WITHDRAWN")
+        why = audit.why(waiting.pk, Action.REQUEST_WITHDRAWN)
+        assert why == break_glass.SUPERSEDED
+        used = AuditEvent.objects.get(action="break-glass.used", request_id=request.pk)
+        assert used.content["body"]["supersedes"] == str(waiting.pk)
+        assert not Step.objects.filter(chain__request=waiting, state="OPEN").exists()
+
+    def test_a_refused_one_leaves_what_waits_as_it_is(self, world: World) -> None:
+        waiting = world.ask()
+        with pytest.raises(submit.DurationTooLong):
+            use(world, duration_seconds=901)
+        waiting.refresh_from_db()
+        assert waiting.state == "PENDING"
+
+    def test_what_is_held_already_is_not_taken_again(self, world: World) -> None:
+        waiting = world.ask()
+        world.decide("ada", waiting)
+        with pytest.raises(submit.AlreadyElevated):
+            use(world)
 
     def test_an_overdue_review_blocks_the_next_one(self, world: World) -> None:
         review = use(world).after_review

@@ -9,12 +9,14 @@ from typing import Any
 import asyncssh
 import pytest
 from asgiref.sync import async_to_sync
+from channels.db import database_sync_to_async
 
 from jit.catalog.models import Role
 from jit.elevation.models import Grant
 from jit.kernel import clock
 from sessions.consumers import terminal as consumer
 from sessions.models import AccessSession
+from sessions.operations import cutting
 from sessions.terminal import outbox, resuming
 from tests.sessions.consumers.browser import Browser, cookies_of
 from tests.support import people
@@ -84,6 +86,28 @@ class TestTerminal:
         events = events_of(door, session)
         assert "42" in output_of(events)
         assert [event.text for event in events if event.code == "r"][-1] == "100x30"
+
+    def test_says_why_somebody_ended_it(self, grant: Grant) -> None:
+        """“Exit status 254” was all that the person who was cut off read."""
+
+        async def work(page: Any) -> None:
+            browser = await opened(page)
+            await typed(browser, "echo $((40+2))", b"42\r\n")
+            await database_sync_to_async(terminate)("Wrong host, \x1b[2Jplease stop.")
+            await browser.until(lambda: browser.closed)
+            assert browser.told[-1] == {
+                "over": "udo ended this session: Wrong host,  [2Jplease stop."
+            }
+            await browser.leave(consumer.OVER)
+
+        def terminate(comment: str) -> None:
+            udo = people.known_as("udo")
+            session = AccessSession.objects.get(grant=grant)
+            cutting.terminate(
+                session_id=session.pk, user=udo, comment=comment, actor=people.acting(udo)
+            )
+
+        at(grant, work)
 
     def test_is_its_holders_alone(self, grant: Grant) -> None:
         async def work(page: Any) -> None:

@@ -11,6 +11,8 @@ import pytest
 from django.test import Client
 
 from jit.audit.models import AuditEvent
+from jit.elevation.models import Grant
+from jit.kernel import clock
 from sessions import playing
 from sessions.models import AccessSession
 from sessions.recording import stored
@@ -122,6 +124,15 @@ class TestCast:
         assert json.loads(lines[1])[1:] == ["o", "$ cat <b>secret</b>\r\n"]
         event = AuditEvent.objects.get(action="session.viewed")
         assert (event.actor_name, event.content["body"]) == ("udo", {"how": "replay"})
+
+    def test_one_look_is_one_event(self, at: At, session: AccessSession) -> None:
+        """The page reads picture, commands and transcript: an auditor's log had a view of each."""
+        udo = at("udo")
+        for part in ("", "cast/", "commands/", "transcript/"):
+            assert udo.get(f"/sessions/{session.pk}/{part}").status_code == 200
+        read(at("rita").get(f"/sessions/{session.pk}/cast/"))
+        seen = AuditEvent.objects.filter(action="session.viewed").order_by("seq")
+        assert [event.actor_name for event in seen] == ["udo", "rita"]
 
     def test_comes_in_parts_and_each_is_a_view_of_it(
         self, at: At, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
@@ -283,3 +294,30 @@ class TestFlag:
         assert "Settle" not in at("double").get(f"/sessions/{session.pk}/").content.decode()
         flag.refresh_from_db()
         assert flag.settled_at is None
+
+
+class TestStage:
+    def test_a_watched_session_that_is_sealed_turns_into_its_replay(
+        self, at: At, session: AccessSession
+    ) -> None:
+        path = f"/sessions/{session.pk}/stage/"
+        answer = at("udo").get(path)
+        assert b"data-player" in answer.content
+        assert b"data-watch" not in answer.content, "or a hint would begin it anew"
+        assert at("otto").get(path).status_code == 404
+
+    def test_one_that_is_live_is_left_alone(self, at: At, gateway: FakeGateway) -> None:
+        made = gateway.session()
+        assert at("udo").get(f"/sessions/{made.pk}/stage/").status_code == 204
+
+
+class TestFacts:
+    def test_an_ended_grant_does_not_end_in_the_future(
+        self, at: At, session: AccessSession
+    ) -> None:
+        Grant.objects.filter(pk=session.grant_id).update(
+            revoking_since=clock.now(), end_reason="returned"
+        )
+        page = at("udo").get(f"/sessions/{session.pk}/").content.decode()
+        assert "Grant ended" in page
+        assert "Grant until" not in page

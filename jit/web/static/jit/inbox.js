@@ -13,6 +13,9 @@ function move(by) {
   next.scrollIntoView({ block: "nearest" });
 }
 
+// The first card is at hand at once.
+if (document.activeElement === document.body) cards()[0]?.focus({ preventScroll: true });
+
 // After a decision by keyboard the next card is at hand.
 let byKeys = false;
 document.addEventListener("pointerdown", () => { byKeys = false; });
@@ -43,5 +46,8 @@ document.addEventListener("keydown", (event) => {
     },
     o: () => card?.querySelector("[data-open]")?.click(),
   };
-  if (acts[event.key]) { event.preventDefault(); acts[event.key](); }
+  if (!acts[event.key]) return;
+  event.preventDefault();
+  // What a key would decide is marked first: nobody approves a card by guess.
+  if (!card && !"jk".includes(event.key)) move(0); else acts[event.key]();
 });

@@ -122,6 +122,31 @@ document.addEventListener("click", (event) => {
   if (living) { living.removeAttribute("data-stale"); window.htmx.trigger(living, "hint", { wanted: true }); }
 });
 document.addEventListener("htmx:afterSettle", watch);
+
+// What waits stands in the menu, the title and the icon: the page may be behind others.
+const icon = document.querySelector("link[rel=icon]");
+const plainIcon = icon?.href;
+let drawing;
+async function count() {
+  const { asks, unread, total } = document.getElementById("bell")?.dataset ?? {};
+  if (total === undefined) return;
+  for (const [name, number] of Object.entries({ asks, unread, total })) {
+    for (const place of document.querySelectorAll(`[data-count=${name}]`)) {
+      place.firstElementChild.textContent = number;
+      place.hidden = number === "0";
+    }
+  }
+  document.title = `${total === "0" ? "" : `(${total}) `}${document.title.replace(/^\(\d+\) /, "")}`;
+  if (!icon || icon.dataset.shows === total) return;
+  icon.dataset.shows = total;
+  if (total === "0") { icon.href = plainIcon; return; }
+  drawing ??= fetch(plainIcon).then((answer) => answer.text());
+  const number = `<text x="17.5" y="9.7" text-anchor="middle" font-family="sans-serif" font-weight="bold" font-size="9" fill="#fff">${total > 9 ? "9+" : total}</text>`;
+  const badge = `<g stroke="none"><circle cx="17.5" cy="6.5" r="6.5" fill="#b3202c"/>${number}</g>`;
+  icon.href = `data:image/svg+xml,${encodeURIComponent((await drawing).replace("</svg>", `${badge}</svg>`))}`;
+}
+document.addEventListener("htmx:afterSettle", (event) => { if (event.target.id === "bell") count(); });
+count();
 // What changes by the clock alone (ending soon, stuck) has no hint: it is read again now and then.
 setInterval(() => {
   for (const element of document.querySelectorAll("[data-tick]")) if (!document.hidden) refresh(element);

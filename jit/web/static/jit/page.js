@@ -11,7 +11,7 @@ function clockText(at) {
     ? { hour: "2-digit", minute: "2-digit", second: "2-digit" }
     : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
         ...(at.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" }) };
-  return at.toLocaleString("en-GB", { ...options, hourCycle: "h23", timeZone: zone });
+  return at.toLocaleString("en-GB", { ...options, hourCycle: "h23", timeZone: zone, timeZoneName: "short" });
 }
 
 function relativeText(at) {
@@ -56,6 +56,26 @@ export function say(text) {
   setTimeout(() => line.remove(), Math.max(4000, text.length * 80));
 }
 
+// A phone has no pointer to rest on a time: a tap says it in full.
+document.addEventListener("click", (event) => {
+  const time = event.target.closest("time[title]");
+  if (time && !time.closest("a, button, summary, label")) say(time.title);
+});
+
+// The browser's own zone is offered once, where it is another than the one that times are shown in.
+const zoneOffer = document.querySelector("[data-zone-offer]");
+const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const canonical = (name) => Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone;
+function kept(value) {
+  try { return value === undefined ? localStorage.getItem("zone") : localStorage.setItem("zone", value); } catch { return "unknown"; }
+}
+if (zoneOffer && here && canonical(zone) !== here && kept() === null) {
+  zoneOffer.elements.timezone.value = here;
+  zoneOffer.querySelector("[data-zone-here]").textContent = here;
+  zoneOffer.hidden = false;
+  zoneOffer.addEventListener("submit", () => kept(here));
+}
+
 // Theme: system → light → dark → system. A cookie, so that the server draws the right one.
 const themes = ["system", "light", "dark"];
 function showTheme(name) {
@@ -97,6 +117,8 @@ const actions = {
     button.setAttribute("aria-pressed", String(masked));
     button.textContent = masked ? "Hide" : "Show";
   },
+  zoneKeep() { kept(zone ?? ""); zoneOffer.hidden = true; },
+  prints() { whole(); },
   opens(button) { document.getElementById(button.dataset.opens)?.showModal(); },
   closes(button) { button.closest("dialog")?.close(); },
 };
@@ -132,6 +154,27 @@ document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
 document.addEventListener("htmx:afterSwap", ({ detail: { target } }) => {
   const were = unfolded.get(target) ?? [];
   if (were.some(Boolean)) folds(target).forEach((fold, place) => { fold.open ||= Boolean(were[place]); });
+});
+
+// On paper nothing can be unfolded: all is, and what that loads is waited for.
+let folded = [];
+function unfold() {
+  folded = [...folded, ...folds(document).filter((fold) => !fold.open)];
+  for (const fold of folded) fold.open = true;
+}
+async function whole() {
+  unfold();
+  const until = Date.now() + 10_000;
+  do await new Promise((done) => setTimeout(done, 100));
+  while (document.querySelector("main .htmx-request") && Date.now() < until);
+  window.print();
+}
+addEventListener("beforeprint", unfold);
+addEventListener("afterprint", () => { for (const fold of folded) fold.open = false; folded = []; });
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "p" || !(event.ctrlKey || event.metaKey) || !document.querySelector("[data-prints]")) return;
+  event.preventDefault();
+  whole();
 });
 
 // A form is sent once; a second click while it is under way does nothing.

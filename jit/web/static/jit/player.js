@@ -3,7 +3,7 @@
 // the part (`offset`), and skips idle time; `played` and `original` turn one into the other.
 
 const IDLE = 2;
-const DARK = { terminalFontSize: "small", fit: "width", theme: "asciinema", controls: true };
+const DARK = { terminalFontSize: "small", fit: "both", theme: "asciinema", controls: true };
 
 function player(place) {
   const screen = place.querySelector("[data-player-screen]");
@@ -143,5 +143,10 @@ function live(place) {
   place.dataset.ready = "1";
 }
 
-for (const place of document.querySelectorAll("[data-player]")) player(place);
-for (const place of document.querySelectorAll("[data-live-player]")) if (place.querySelector("[data-player-says]")) live(place);
+function begin(part) {
+  for (const place of part.querySelectorAll("[data-player]")) player(place);
+  for (const place of part.querySelectorAll("[data-live-player]")) if (place.querySelector("[data-player-says]")) live(place);
+}
+begin(document);
+// A session that was watched and has ended is replayed in its place.
+document.addEventListener("htmx:afterSettle", ({ target }) => { if (target.id === "stage") begin(target); });

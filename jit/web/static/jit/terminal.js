@@ -15,6 +15,7 @@ const KEYS = { escape: "\x1b", tab: "\t", "ctrl-c": "\x03", "ctrl-d": "\x04", up
 const terminal = new window.Terminal({
   cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
   fontSize: innerWidth < 600 ? 12 : 14,
+  lineHeight: 1.2, // Without it DejaVu's underscores fall below the row and can't be seen.
   scrollback: 5000,
   screenReaderMode: false,
   theme: { background: "#101418", foreground: "#e6e8eb", cursor: "#76b6fa" },
@@ -47,7 +48,8 @@ function over(why) {
   show("Closed");
   overSheet.querySelector("[data-why]").textContent = why;
   overSheet.hidden = false;
-  overSheet.querySelector("[data-again]").focus();
+  // Not its button: a key that was meant for the shell must not open a new one.
+  overSheet.firstElementChild.focus();
 }
 
 function address() {

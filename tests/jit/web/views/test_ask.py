@@ -9,6 +9,7 @@ from typing import Any
 from django.test import Client
 
 from jit.elevation import queries
+from jit.kernel import clock
 from jit.web.views.ask import chips
 from tests.support import people
 from tests.support.world import ADMIN, READER, WRITER, World
@@ -121,6 +122,14 @@ class TestAsk:
         at("rita").post("/request/", form(world, other_minutes="7"))
         assert queries.requests().get().duration_seconds == 420
 
+    def test_no_minutes_are_not_half_an_hour(
+        self, world: World, at: Callable[[str], Client]
+    ) -> None:
+        answer = at("rita").post("/request/", form(world, other_minutes="0"))
+        assert answer.status_code == 400
+        assert b"Minutes: Give whole minutes, from 1 to 525600." in answer.content
+        assert not queries.requests().exists()
+
     def test_a_refusal_keeps_every_field(self, world: World, at: Callable[[str], Client]) -> None:
         why = "Fix \u202e <b>it</b>"
         sent = form(world, ticket=world.tickets["closed"], justification=why, other_minutes="9")
@@ -182,3 +191,41 @@ class TestGlass:
         answer = at("rita").post("/break-glass/ruling/", form(world, ticket=""), headers=PART)
         assert b"for up to 15 min" in answer.content
         assert b"one of payments-leads" in answer.content
+
+    def test_lists_only_what_can_be_broken_with_its_own_limit(
+        self, at: Callable[[str], Client]
+    ) -> None:
+        found = at("rita").get("/request/roles/", {"glass": "1"}, headers=PART)
+        offered = {offer.role.slug: offer.longest for offer in found.context["offers"]}
+        assert offered == {ADMIN: 900, WRITER: 900}
+        assert b"up to 15 min" in found.content
+        nobody = at("otto").get("/request/roles/", {"glass": "1"}, headers=PART)
+        assert b"is yours to break" in nobody.content
+
+    def test_a_role_whose_glass_is_not_ones_own_is_not_offered_by_a_link_either(
+        self, at: Callable[[str], Client]
+    ) -> None:
+        page = at("rita").get("/break-glass/", {"role": READER})
+        assert not page.context["offer"].eligible
+
+    def test_is_offered_filled_in_where_ones_own_request_waits(
+        self, world: World, at: Callable[[str], Client]
+    ) -> None:
+        waiting = world.ask()
+        rita, address = at("rita"), f"/break-glass/?instead={waiting.pk}"
+        assert address in rita.get(f"/requests/{waiting.pk}/").content.decode()
+        values = rita.get(address).context["values"]
+        assert values["role"] == WRITER
+        assert values["ticket"] == waiting.ticket_key
+        assert values["justification"] == waiting.justification
+        assert address not in at("ada").get(f"/requests/{waiting.pk}/").content.decode()
+        assert at("ada").get(address).context["values"]["justification"] == ""
+
+    def test_takes_the_place_of_what_waits(self, world: World, at: Callable[[str], Client]) -> None:
+        waiting = world.ask()
+        now = clock.now()
+        code = people.enrolled(world.user("rita"), now=now).code(now, ahead=1)
+        rita = at("rita")
+        answer = rita.post("/break-glass/", form(world, otp=code))
+        assert answer.status_code == 302
+        assert b"the glass was broken instead" in rita.get(f"/requests/{waiting.pk}/").content

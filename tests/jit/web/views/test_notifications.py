@@ -8,8 +8,9 @@ from django.test import Client
 
 from jit.notifications import delivering, queries
 from jit.notifications.models import Notification
+from jit.workflow import lapse, tell
 from tests.support import people
-from tests.support.world import World
+from tests.support.world import ADMIN, World
 
 
 def browser(world: World, who: str) -> Client:
@@ -47,11 +48,21 @@ class TestInbox:
 
 
 class TestRead:
-    def test_leads_to_the_request_and_marks_it(self, world: World, asked: Any) -> None:
+    def test_marks_one(self, world: World, asked: Any) -> None:
         row = Notification.objects.get(channel="in_app", recipient__username="ada")
-        answer = browser(world, "ada").post("/notifications/read/", {"id": row.pk, "open": "1"})
-        assert answer["Location"] == f"/requests/{asked.pk}/"
+        answer = browser(world, "ada").post("/notifications/read/", {"id": row.pk})
+        assert answer["Location"] == "/notifications/"
         assert queries.unread_count(world.user("ada")) == 0
+
+    def test_looking_at_the_request_marks_what_was_told_of_it(
+        self, world: World, asked: Any
+    ) -> None:
+        ada = browser(world, "ada")
+        address = f"/requests/{asked.pk}/"
+        assert f'href="{address}"' in ada.get("/notifications/").content.decode()
+        ada.get(address)
+        assert queries.unread_count(world.user("ada")) == 0
+        assert queries.unread_count(world.user("bo")) == 1
 
     def test_marks_all(self, world: World, asked: Any) -> None:
         assert browser(world, "ada").post("/notifications/read/").status_code == 302
@@ -59,7 +70,7 @@ class TestRead:
 
     def test_marks_nothing_of_others(self, world: World, asked: Any) -> None:
         row = Notification.objects.get(channel="in_app", recipient__username="ada")
-        browser(world, "otto").post("/notifications/read/", {"id": row.pk, "open": "1"})
+        browser(world, "otto").post("/notifications/read/", {"id": row.pk})
         assert queries.unread_count(world.user("ada")) == 1
 
     def test_refuses_what_is_no_id(self, world: World) -> None:
@@ -72,9 +83,41 @@ class TestRead:
 
 
 class TestBell:
-    def test_shows_how_many_are_unread(self, world: World, asked: Any) -> None:
-        assert b">1<" in browser(world, "ada").get("/notifications/bell/").content
-        assert b"unread" not in browser(world, "otto").get("/notifications/bell/").content
+    def test_tells_what_waits(self, world: World, asked: Any) -> None:
+        bell = browser(world, "ada").get("/notifications/bell/").content.decode()
+        assert 'data-asks="1" data-unread="1" data-total="1"' in bell
+        assert b'data-total="0"' in browser(world, "otto").get("/notifications/bell/").content
+
+    @pytest.mark.parametrize("path", ["/", "/tickets/", "/nowhere/"])
+    def test_what_waits_stands_in_the_frame_and_the_title_of_every_page(
+        self, world: World, asked: Any, path: str
+    ) -> None:
+        page = browser(world, "ada").get(path).content.decode()
+        assert "<title>(1) " in page
+        assert 'id="bell"' in page
+        assert page.count("<span>1</span>") == 3, "menu, inbox and notifications"
+        assert "<title>(" not in browser(world, "otto").get(path).content.decode()
+
+
+class TestSettling:
+    """“Your decision is needed” stayed unread, though nothing was needed any more."""
+
+    def asks(self, world: World, name: str) -> int:
+        rows = queries.inbox_of(world.user(name), unread=True)
+        return rows.filter(kind__in=tell.ASKING).count()
+
+    def test_a_decided_step_asks_nobody_any_more(self, world: World, asked: Any) -> None:
+        assert (self.asks(world, "ada"), self.asks(world, "bo")) == (1, 1)
+        world.decide("ada", asked)
+        assert (self.asks(world, "ada"), self.asks(world, "bo")) == (0, 0)
+
+    def test_the_next_step_is_asked_all_the_same(self, world: World) -> None:
+        world.decide("ada", world.ask(role=ADMIN))
+        assert (self.asks(world, "bo"), self.asks(world, "olga")) == (0, 1)
+
+    def test_what_was_taken_back_asks_nobody(self, world: World, asked: Any) -> None:
+        lapse.withdraw(request_id=asked.pk, user=world.user("rita"), actor=world.actor("rita"))
+        assert (self.asks(world, "ada"), self.asks(world, "bo")) == (0, 0)
 
 
 class TestPreferences:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,6 +130,21 @@ class TestAudit:
         assert [event.action for event in found.context["events"]] == ["request.created"]
         assert udo.get("/audit/", {"q": "checkout"}).context["events"]
         assert not udo.get("/audit/", {"q": "zebra"}).context["events"]
+
+    def test_counts_the_search_and_not_the_page(
+        self, world: World, at: Callable[[str], Client], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        udo = at("udo")
+        seen = audit.events_visible_to(world.user("udo")).values_list("action", flat=True)
+        whole = Counter(seen)
+        monkeypatch.setattr("jit.audit.queries.page.__kwdefaults__", {"after": None, "limit": 1})
+        shown = udo.get("/audit/")
+        assert len(shown.context["events"]) == 1
+        actions = {value: count for value, count, *_ in dict(shown.context["facets"])["action"]}
+        assert len(actions) > 1
+        assert actions == {value: whole[value] for value in actions}
+        monkeypatch.setattr("jit.audit.queries.facets.__kwdefaults__", {"most": 1})
+        assert udo.get("/audit/").context["at_least"]
 
     @pytest.mark.parametrize(
         "junk", [{"from": "soon"}, {"request": "x"}, {"after": "x-y"}, {"to": "9999-12-31"}]

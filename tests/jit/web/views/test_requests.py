@@ -38,7 +38,7 @@ class TestRequests:
             "jit.web.paging.newest_first.__kwdefaults__", {"limit": 4, "field": "created_at"}
         )
         rita = at("rita")
-        with django_assert_max_num_queries(8):
+        with django_assert_max_num_queries(10):
             first = rita.get("/requests/")
         assert len(first.context["rows"]) == 4
         second = rita.get("/requests/", {"after": first.context["next"]})
