@@ -8,13 +8,14 @@ from uuid import UUID
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers, status
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from approvals import delegation_api, operations, queries
 from approvals.states import Verdict
-from jit.api import pagination, representations, shapes
+from jit.api import pagination, query, representations, shapes
+from jit.api.fields import Choice, Id, PlainText, WholeSeconds
 from jit.api.views import Resource, actor, parse, person
 from jit.elevation import queries as elevation
 from jit.identity import operations as identity
@@ -25,29 +26,26 @@ from jit.kernel import clock
 
 
 class DecisionIn(shapes.Shape):
-    decision = serializers.ChoiceField(choices=[verdict.value for verdict in Verdict])
-    comment = shapes.PlainText(max_length=4000, required=False, allow_blank=True, default="")
-    duration_seconds = shapes.WholeSeconds(required=False, allow_null=True, default=None)
-    step = serializers.UUIDField(required=False, allow_null=True, default=None)
-    otp = shapes.PlainText(max_length=40, required=False, allow_blank=True, default="")
+    decision = Choice(choices=[verdict.value for verdict in Verdict])
+    comment = PlainText(max_length=4000, required=False, allow_blank=True, default="")
+    duration_seconds = WholeSeconds(required=False, allow_null=True, default=None, min_value=1)
+    step = Id(required=False, allow_null=True, default=None)
+    otp = PlainText(max_length=40, required=False, allow_blank=True, default="")
 
 
 class Inbox(Resource):
     """What waits for the caller's decision, oldest deadline first."""
 
     scopes = {"GET": Scope.READ}
+    takes = {"GET": query.PAGED}
 
     @extend_schema(
         operation_id="inbox_list",
-        parameters=pagination.PARAMETERS,
         responses=shapes.page_of(shapes.RequestOut),
     )
     def get(self, request: Request) -> Response:
         page = pagination.soonest_first(
-            queries.inbox(person(request)),
-            field="lapses_at",
-            cursor=request.query_params.get("cursor"),
-            limit=request.query_params.get("limit"),
+            queries.inbox(person(request)), self.asked, field="lapses_at"
         )
         return Response({"items": representations.requests(page.items), "next": page.next})
 
@@ -63,8 +61,6 @@ class Decisions(Resource):
         responses={
             201: shapes.RequestOut,
             200: shapes.RequestOut,
-            403: shapes.ProblemOut,
-            409: shapes.ProblemOut,
         },
     )
     def post(self, request: Request, request_id: UUID) -> Response:

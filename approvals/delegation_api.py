@@ -14,7 +14,8 @@ from rest_framework.response import Response
 from approvals import delegation
 from approvals import delegation_queries as queries
 from approvals.models import Delegation
-from jit.api import pagination, shapes
+from jit.api import pagination, query, shapes
+from jit.api.fields import Moment, PlainText
 from jit.api.views import Resource, actor, parse, person
 from jit.identity import queries as identity
 from jit.identity.permissions import Permission, Scope
@@ -22,12 +23,12 @@ from jit.kernel import clock
 
 
 class DelegationIn(shapes.Shape):
-    delegate = shapes.PlainText(max_length=150)
-    starts_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
-    ends_at = serializers.DateTimeField()
-    reason = shapes.PlainText(max_length=delegation.LONGEST_REASON)
+    delegate = PlainText(max_length=150)
+    starts_at = Moment(required=False, allow_null=True, default=None)
+    ends_at = Moment()
+    reason = PlainText(max_length=delegation.LONGEST_REASON)
     groups = serializers.ListField(
-        child=shapes.PlainText(max_length=150), required=False, default=list, max_length=100
+        child=PlainText(max_length=150), required=False, default=list, max_length=100
     )
 
 
@@ -59,22 +60,18 @@ class Delegations(Resource):
     """The delegations that the caller made or has."""
 
     scopes = {"GET": Scope.READ, "POST": Scope.DECIDE}
+    takes = {"GET": query.PAGED}
     needs = {"POST": Permission.REQUEST_DECIDE}
 
     @extend_schema(
         operation_id="delegations_list",
-        parameters=pagination.PARAMETERS,
         responses=shapes.page_of(DelegationOut),
     )
     def get(self, request: Request) -> Response:
-        page = pagination.newest_first(
-            queries.of(person(request)),
-            cursor=request.query_params.get("cursor"),
-            limit=request.query_params.get("limit"),
-        )
+        page = pagination.newest_first(queries.of(person(request)), self.asked)
         return Response({"items": [shown(row) for row in page.items], "next": page.next})
 
-    @extend_schema(request=DelegationIn, responses={201: DelegationOut, 422: shapes.ProblemOut})
+    @extend_schema(request=DelegationIn, responses={201: DelegationOut})
     def post(self, request: Request) -> Response:
         checked, now = parse(DelegationIn, request), clock.now()
         row = delegation.delegate(
@@ -95,7 +92,7 @@ class OneDelegation(Resource):
 
     scopes = {"DELETE": Scope.DECIDE}
 
-    @extend_schema(responses={200: DelegationOut, 404: shapes.ProblemOut})
+    @extend_schema(responses={200: DelegationOut})
     def delete(self, request: Request, delegation_id: UUID) -> Response:
         user = person(request)
         row = delegation.revoke(

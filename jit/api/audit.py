@@ -4,35 +4,31 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jit.api import pagination, shapes
+from jit.api import query, shapes
 from jit.api.representations import time
-from jit.api.views import Resource, moment, person, text
+from jit.api.views import Resource, person
 from jit.audit import queries
+from jit.audit.actions import Action
 from jit.audit.models import AuditEvent
 from jit.elevation import queries as elevation
 from jit.identity.permissions import Scope
-from jit.kernel.errors import InvalidInput
 from jit.workflow import evidence
 
-_FILTERS = [
-    OpenApiParameter(name, str)
-    for name in (
-        "actor",
-        "action",
-        "subject",
-        "request",
-        "grant",
-        "from",
-        "to",
-        "q",
-        "cursor",
-        "limit",
-    )
-]
+_LIST = query.of(
+    "EventsQuery",
+    paged=True,
+    actor=query.text(),
+    action=query.one_of(Action),
+    subject=query.text(),
+    request=query.an_id(),
+    grant=query.an_id(),
+    q=query.text(),
+    **{"from": query.moment(), "to": query.moment()},
+)
 
 
 def _event(row: AuditEvent) -> dict[str, object]:
@@ -50,45 +46,35 @@ def _event(row: AuditEvent) -> dict[str, object]:
     }
 
 
-def _uuid(request: Request, name: str) -> UUID | None:
-    value = text(request, name)
-    if not value:
-        return None
-    try:
-        return UUID(value)
-    except ValueError:
-        raise InvalidInput(f"`{name}` is an id.", fields={name: ["Not an id."]}) from None
-
-
 class Events(Resource):
     """The events that the caller may see, newest first."""
 
     scopes = {"GET": Scope.AUDIT}
+    takes = {"GET": _LIST}
 
     @extend_schema(
         operation_id="audit_events_list",
-        parameters=_FILTERS,
         responses=shapes.page_of(shapes.EventOut),
     )
     def get(self, request: Request) -> Response:
         rows = queries.filtered(
             queries.events_visible_to(person(request)),
             queries.Filters(
-                actor=text(request, "actor"),
-                action=text(request, "action"),
-                subject_id=text(request, "subject"),
-                request_id=_uuid(request, "request"),
-                grant_id=_uuid(request, "grant"),
-                start=moment(request, "from"),
-                end=moment(request, "to"),
-                q=text(request, "q"),
+                actor=self.asked["actor"],
+                action=self.asked["action"],
+                subject_id=self.asked["subject"],
+                request_id=self.asked["request"],
+                grant_id=self.asked["grant"],
+                start=self.asked["from"],
+                end=self.asked["to"],
+                q=self.asked["q"],
             ),
         )
-        cursor = request.query_params.get("cursor")
+        cursor = self.asked["cursor"]
         page = queries.page(
             rows,
             after=queries.Cursor.parse(cursor) if cursor else None,
-            limit=pagination.limit_of(request.query_params.get("limit")),
+            limit=self.asked["limit"],
         )
         items = [_event(row) for row in page.events]
         return Response({"items": items, "next": str(page.next) if page.next else None})

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jit.api import pagination, representations, shapes
-from jit.api.views import Resource, actor, parse, person, text
+from jit.api import pagination, query, representations, shapes
+from jit.api.views import Resource, actor, parse, person
 from jit.elevation import queries
+from jit.elevation.states import ReviewState
 from jit.identity import operations as identity
 from jit.identity.permissions import Permission, Scope
 from jit.kernel import clock
@@ -28,7 +29,7 @@ class BreakGlass(Resource):
 
     @extend_schema(
         request=shapes.BreakGlassIn,
-        responses={201: shapes.RequestOut, 403: shapes.ProblemOut, 409: shapes.ProblemOut},
+        responses={201: shapes.RequestOut},
     )
     def post(self, request: Request) -> Response:
         checked = parse(shapes.BreakGlassIn, request)
@@ -77,20 +78,16 @@ class Reviews(Resource):
     """The after-reviews that the caller may see, newest first."""
 
     scopes = {"GET": Scope.READ}
+    takes = {"GET": query.of("ReviewsQuery", paged=True, state=query.one_of(ReviewState))}
 
     @extend_schema(
         operation_id="reviews_list",
-        parameters=[OpenApiParameter(name, str) for name in ("state", "cursor", "limit")],
         responses=shapes.page_of(shapes.ReviewOut),
     )
     def get(self, request: Request) -> Response:
         rows = queries.reviews_visible_to(person(request))
-        state = text(request, "state")
-        page = pagination.newest_first(
-            rows.filter(state=state) if state else rows,
-            cursor=request.query_params.get("cursor"),
-            limit=request.query_params.get("limit"),
-        )
+        state = self.asked["state"]
+        page = pagination.newest_first(rows.filter(state=state) if state else rows, self.asked)
         items = [representations.review(row) for row in page.items]
         return Response({"items": items, "next": page.next})
 
@@ -100,7 +97,7 @@ class CloseReview(Resource):
 
     @extend_schema(
         request=shapes.ReviewIn,
-        responses={200: shapes.ReviewOut, 403: shapes.ProblemOut, 409: shapes.ProblemOut},
+        responses={200: shapes.ReviewOut},
     )
     def post(self, request: Request, review_id: UUID) -> Response:
         checked = parse(shapes.ReviewIn, request)

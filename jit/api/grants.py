@@ -4,45 +4,47 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jit.api import pagination, representations, shapes
-from jit.api.views import Resource, actor, parse, person, text
+from jit.api import pagination, query, representations, shapes
+from jit.api.views import Resource, actor, parse, person
 from jit.elevation import queries
+from jit.elevation.states import GrantState
 from jit.identity import queries as identity
 from jit.identity.permissions import Scope
-from jit.kernel.errors import InvalidInput
 from jit.workflow import access, credential, revoke
+
+_LIST = query.of(
+    "GrantsQuery",
+    paged=True,
+    state=query.one_of(GrantState),
+    role=query.text(),
+    requester=query.text(),
+    target=query.text(),
+)
 
 
 class Grants(Resource):
     """The grants that the caller may see, ended ones too: history stays."""
 
     scopes = {"GET": Scope.READ}
+    takes = {"GET": _LIST}
 
     @extend_schema(
         operation_id="grants_list",
-        parameters=[
-            OpenApiParameter(name, str)
-            for name in ("state", "role", "requester", "target", "cursor", "limit")
-        ],
         responses=shapes.page_of(shapes.GrantOut),
     )
     def get(self, request: Request) -> Response:
         rows = queries.filter_grants(
             queries.grants_visible_to(person(request)),
-            state=text(request, "state"),
-            role=text(request, "role"),
-            requester=text(request, "requester"),
-            target=text(request, "target"),
+            state=self.asked["state"],
+            role=self.asked["role"],
+            requester=self.asked["requester"],
+            target=self.asked["target"],
         )
-        page = pagination.newest_first(
-            rows,
-            cursor=request.query_params.get("cursor"),
-            limit=request.query_params.get("limit"),
-        )
+        page = pagination.newest_first(rows, self.asked)
         items = [representations.grant(row) for row in page.items]
         return Response({"items": items, "next": page.next})
 
@@ -50,7 +52,7 @@ class Grants(Resource):
 class GrantDetail(Resource):
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(responses={200: shapes.GrantDetailOut, 404: shapes.ProblemOut})
+    @extend_schema(responses={200: shapes.GrantDetailOut})
     def get(self, request: Request, grant_id: UUID) -> Response:
         row = queries.grant_visible_to(person(request), grant_id)
         return Response(representations.grant_detail(row))
@@ -65,7 +67,7 @@ class Credential(Resource):
 
     @extend_schema(
         request=None,
-        responses={200: shapes.CredentialOut, 403: shapes.ProblemOut, 409: shapes.ProblemOut},
+        responses={200: shapes.CredentialOut},
     )
     def post(self, request: Request, grant_id: UUID) -> Response:
         queries.grant_visible_to(person(request), grant_id)
@@ -76,7 +78,7 @@ class Credential(Resource):
 class Return(Resource):
     scopes = {"POST": Scope.REQUEST}
 
-    @extend_schema(request=None, responses={200: shapes.GrantOut, 403: shapes.ProblemOut})
+    @extend_schema(request=None, responses={200: shapes.GrantOut})
     def post(self, request: Request, grant_id: UUID) -> Response:
         queries.grant_visible_to(person(request), grant_id)
         row = revoke.give_back(grant_id=grant_id, user=person(request), actor=actor(request))
@@ -88,7 +90,7 @@ class Revoke(Resource):
 
     @extend_schema(
         request=shapes.ReasonIn,
-        responses={200: shapes.GrantOut, 403: shapes.ProblemOut, 409: shapes.ProblemOut},
+        responses={200: shapes.GrantOut},
     )
     def post(self, request: Request, grant_id: UUID) -> Response:
         queries.grant_visible_to(person(request), grant_id)
@@ -105,15 +107,15 @@ class Authorize(Resource):
     """Whether a person is elevated to a role now, for enforcement points."""
 
     scopes = {"GET": Scope.READ}
+    takes = {
+        "GET": query.of(
+            "AuthorizeQuery", user=query.text(required=True), role=query.text(required=True)
+        )
+    }
 
-    @extend_schema(
-        parameters=[OpenApiParameter("user", str), OpenApiParameter("role", str)],
-        responses=shapes.AuthorizeOut,
-    )
+    @extend_schema(responses=shapes.AuthorizeOut)
     def get(self, request: Request) -> Response:
-        username, role = text(request, "user"), text(request, "role")
-        if not username or not role:
-            raise InvalidInput("Name both `user` and `role`.")
+        username, role = self.asked["user"], self.asked["role"]
         access.require_may_ask_about(person(request), username)
         user = identity.user_by_username(username)
         row = queries.active_grant(user=user, role_slug=role) if user else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from jit.api.shapes import PlainText, Shape
+from jit.api.fields import Choice, Flag, Id, PlainText
+from jit.api.shapes import Shape
 from jit.notifications.kinds import CHOOSABLE, Kind
 from jit.notifications.models import LONGEST_URL, Outcome
 
@@ -32,9 +33,7 @@ class InboxOut(Shape):
 class ReadIn(Shape):
     """The notifications that were read; without `ids`, all."""
 
-    ids = serializers.ListField(
-        child=serializers.UUIDField(), required=False, allow_null=True, max_length=1000
-    )
+    ids = serializers.ListField(child=Id(), required=False, allow_null=True, max_length=1000)
 
 
 class ReadOut(Shape):
@@ -50,8 +49,10 @@ class PreferencesOut(Shape):
     )
 
 
-class PreferencesIn(PreferencesOut):
+class PreferencesIn(Shape):
     """What is to change; what is not named stays as it is."""
+
+    preferences = serializers.DictField(child=serializers.DictField(child=Flag()))
 
 
 class DeliveryOut(Shape):
@@ -71,16 +72,14 @@ class DeliveryOut(Shape):
 class WebhookIn(Shape):
     name = PlainText(max_length=100)
     url = PlainText(max_length=LONGEST_URL)
-    kinds = serializers.ListField(
-        child=serializers.ChoiceField(choices=KINDS), required=False, default=list
-    )
+    kinds = serializers.ListField(child=Choice(choices=KINDS), required=False, default=list)
 
 
 class WebhookEdit(Shape):
     name = PlainText(max_length=100, required=False)
     url = PlainText(max_length=LONGEST_URL, required=False)
-    kinds = serializers.ListField(child=serializers.ChoiceField(choices=KINDS), required=False)
-    enabled = serializers.BooleanField(required=False)
+    kinds = serializers.ListField(child=Choice(choices=KINDS), required=False)
+    enabled = Flag(required=False)
 
 
 class WebhookOut(Shape):

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jit.api import notification_shapes as shapes
-from jit.api import pagination
+from jit.api import pagination, query
 from jit.api.representations import time
-from jit.api.shapes import ProblemOut
 from jit.api.shapes import page_of as page_shape
-from jit.api.views import Resource, flag, parse, person
+from jit.api.views import Resource, parse, person
 from jit.elevation import queries as elevation
 from jit.identity.permissions import Scope
 from jit.kernel import clock
@@ -26,22 +25,16 @@ class Notifications(Resource):
     """One's own notifications, newest first."""
 
     scopes = {"GET": Scope.READ}
+    takes = {"GET": query.of("InboxQuery", paged=True, unread=query.flag())}
 
     @extend_schema(
         operation_id="notifications_list",
-        parameters=[
-            OpenApiParameter("unread", bool),
-            *pagination.PARAMETERS,
-        ],
         responses=shapes.InboxOut,
     )
     def get(self, request: Request) -> Response:
         user = person(request)
-        page = pagination.newest_first(
-            queries.inbox_of(user, unread=flag(request, "unread")),
-            cursor=request.query_params.get("cursor"),
-            limit=request.query_params.get("limit"),
-        )
+        rows = queries.inbox_of(user, unread=bool(self.asked["unread"]))
+        page = pagination.newest_first(rows, self.asked)
         items = []
         for row in page.items:
             words = queries.words_of(row, user)
@@ -81,9 +74,7 @@ class Preferences(Resource):
     def get(self, request: Request) -> Response:
         return self._answer(request)
 
-    @extend_schema(
-        request=shapes.PreferencesIn, responses={200: shapes.PreferencesOut, 400: ProblemOut}
-    )
+    @extend_schema(request=shapes.PreferencesIn, responses={200: shapes.PreferencesOut})
     def put(self, request: Request) -> Response:
         wanted = parse(shapes.PreferencesIn, request)["preferences"]
         operations.set_preferences(user=person(request), wanted=wanted)
@@ -98,19 +89,15 @@ class Deliveries(Resource):
     """Who was told of a request, through which channel, and whether it arrived."""
 
     scopes = {"GET": Scope.READ}
+    takes = {"GET": query.PAGED}
 
     @extend_schema(
         operation_id="requests_deliveries_list",
-        parameters=pagination.PARAMETERS,
-        responses={200: page_shape(shapes.DeliveryOut), 404: ProblemOut},
+        responses={200: page_shape(shapes.DeliveryOut)},
     )
     def get(self, request: Request, request_id: UUID) -> Response:
         elevation.request_visible_to(person(request), request_id)
-        page = pagination.newest_first(
-            queries.deliveries_of_request(request_id),
-            cursor=request.query_params.get("cursor"),
-            limit=request.query_params.get("limit"),
-        )
+        page = pagination.newest_first(queries.deliveries_of_request(request_id), self.asked)
         return Response({"items": [delivery(row) for row in page.items], "next": page.next})
 
 

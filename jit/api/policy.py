@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jit.api import pagination
+from jit.api import pagination, query
 from jit.api import policy_shapes as shapes
 from jit.api.representations import time
-from jit.api.shapes import ProblemOut, page_of
-from jit.api.views import Resource, actor, parse, person, text
+from jit.api.shapes import page_of
+from jit.api.views import Resource, actor, parse, person
 from jit.identity import step_up
 from jit.identity.permissions import Permission, Scope
 from jit.kernel import clock
-from jit.kernel.errors import InvalidInput
 from jit.policy import inspecting, operations, queries
 from jit.policy.models import PolicyBundle
 from jit.workflow import simulate
@@ -31,7 +30,7 @@ class Policy(Resource):
     scopes = {"GET": Scope.READ}
     needs = {"GET": Permission.POLICY_READ}
 
-    @extend_schema(responses={200: shapes.PolicyOut, 503: ProblemOut})
+    @extend_schema(responses={200: shapes.PolicyOut})
     def get(self, request: Request) -> Response:  # noqa: ARG002 -- DRF's signature
         active, drift = queries.active(), queries.drift()
         if active is None:
@@ -51,27 +50,22 @@ class Candidates(Resource):
     """All bundles that were proposed, the newest first; propose another."""
 
     scopes = {"GET": Scope.READ, "POST": Scope.OPERATE}
+    takes = {"GET": query.PAGED}
     needs = {"GET": Permission.POLICY_READ, "POST": Permission.POLICY_PROPOSE}
 
     @extend_schema(
         operation_id="policy_candidates_list",
-        parameters=pagination.PARAMETERS,
         responses=page_of(shapes.CandidateOut),
     )
-    def get(self, request: Request) -> Response:
-        page = pagination.newest_first(
-            queries.bundles(),
-            field="proposed_at",
-            cursor=request.query_params.get("cursor"),
-            limit=request.query_params.get("limit"),
-        )
+    def get(self, request: Request) -> Response:  # noqa: ARG002 -- DRF's signature
+        page = pagination.newest_first(queries.bundles(), self.asked, field="proposed_at")
         active = queries.active_digest()
         items = [_candidate(row, in_force=row.digest == active) for row in page.items]
         return Response({"items": items, "next": page.next})
 
     @extend_schema(
         request=shapes.ProposalIn,
-        responses={201: shapes.CandidateOut, 200: shapes.CandidateOut, 422: ProblemOut},
+        responses={201: shapes.CandidateOut, 200: shapes.CandidateOut},
     )
     def post(self, request: Request) -> Response:
         checked, now = parse(shapes.ProposalIn, request), clock.now()
@@ -95,7 +89,7 @@ class CandidateDetail(Resource):
     scopes = {"GET": Scope.READ}
     needs = {"GET": Permission.POLICY_READ}
 
-    @extend_schema(responses={200: shapes.CandidateDetailOut, 404: ProblemOut})
+    @extend_schema(responses={200: shapes.CandidateDetailOut})
     def get(self, request: Request, digest: str) -> Response:  # noqa: ARG002 -- DRF's signature
         row, active = queries.bundle_by_digest(digest), queries.active()
         in_force = active is not None and active.bundle_id == row.pk
@@ -113,17 +107,22 @@ class CandidateSimulation(Resource):
     """Whom a bundle would have given more or less, of the requests that the caller may see."""
 
     scopes = {"GET": Scope.READ}
+    takes = {
+        "GET": query.of(
+            "SimulationQuery",
+            days=query.number(least=1, most=simulate.LONGEST_DAYS, default=simulate.USUAL_DAYS),
+        )
+    }
     needs = {"GET": Permission.POLICY_READ}
 
     @extend_schema(
-        parameters=[OpenApiParameter("days", int, description="1 to 365; 90 if left out")],
-        responses={200: shapes.SimulationOut, 404: ProblemOut},
+        responses={200: shapes.SimulationOut},
     )
     def get(self, request: Request, digest: str) -> Response:
         found = simulate.simulate(
             user=person(request),
             candidate=queries.bundle_by_digest(digest),
-            days=_days(request),
+            days=self.asked["days"],
             now=clock.now(),
         )
         return Response(
@@ -154,7 +153,7 @@ class CandidateActivation(Resource):
 
     @extend_schema(
         request=shapes.ActivationIn,
-        responses={200: shapes.CandidateOut, 403: ProblemOut, 404: ProblemOut, 409: ProblemOut},
+        responses={200: shapes.CandidateOut},
     )
     def post(self, request: Request, digest: str) -> Response:
         bundle, now = queries.bundle_by_digest(digest), clock.now()
@@ -164,13 +163,6 @@ class CandidateActivation(Resource):
             bundle=bundle, user=person(request), actor=actor(request), now=now, comment=comment
         )
         return Response(_candidate(activation.bundle, in_force=True))
-
-
-def _days(request: Request) -> int:
-    given = text(request, "days") or str(simulate.USUAL_DAYS)
-    if not (given.isascii() and given.isdigit() and len(given) <= 4):  # noqa: PLR2004 -- no more are meant
-        raise InvalidInput("`days` is a whole number.", fields={"days": ["A whole number."]})
-    return int(given)
 
 
 def _candidate(row: PolicyBundle, *, in_force: bool) -> dict[str, Any]:

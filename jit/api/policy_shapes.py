@@ -6,7 +6,8 @@ import re
 
 from rest_framework import serializers
 
-from jit.api.shapes import PlainText, Shape
+from jit.api.fields import PlainText
+from jit.api.shapes import Shape
 
 MOST_FILES = 200
 LONGEST_FILE = 200_000

@@ -10,19 +10,25 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jit.api import pagination, representations, shapes
-from jit.api.views import Resource, actor, moment, parse, person, text
+from jit.api import pagination, query, representations, shapes
+from jit.api.views import Resource, actor, parse, person
 from jit.elevation import queries
+from jit.elevation.states import RequestState
 from jit.identity.permissions import Permission, Scope
 from jit.kernel import clock
 from jit.kernel.errors import InvalidInput
 from jit.workflow import lapse, preview, submit
 
 LONGEST_KEY = 200
-_FILTERS = [
-    OpenApiParameter(name, str)
-    for name in ("state", "requester", "role", "ticket", "from", "to", "cursor", "limit")
-]
+_LIST = query.of(
+    "RequestsQuery",
+    paged=True,
+    state=query.one_of(RequestState),
+    requester=query.text(),
+    role=query.text(),
+    ticket=query.text(),
+    **{"from": query.moment(), "to": query.moment()},
+)
 
 
 def ask_of(checked: dict[str, Any]) -> submit.Ask:
@@ -41,32 +47,28 @@ class Requests(Resource):
 
     scopes = {"GET": Scope.READ, "POST": Scope.REQUEST}
     needs = {"POST": Permission.REQUEST_CREATE}
+    takes = {"GET": _LIST}
 
     @extend_schema(
         operation_id="requests_list",
-        parameters=_FILTERS,
         responses=shapes.page_of(shapes.RequestOut),
     )
     def get(self, request: Request) -> Response:
         rows = queries.filter_requests(
             queries.requests_visible_to(person(request)),
-            state=text(request, "state"),
-            requester=text(request, "requester"),
-            role=text(request, "role"),
-            ticket=text(request, "ticket"),
-            since=moment(request, "from"),
-            until=moment(request, "to"),
+            state=self.asked["state"],
+            requester=self.asked["requester"],
+            role=self.asked["role"],
+            ticket=self.asked["ticket"],
+            since=self.asked["from"],
+            until=self.asked["to"],
         )
-        page = pagination.newest_first(
-            rows,
-            cursor=request.query_params.get("cursor"),
-            limit=request.query_params.get("limit"),
-        )
+        page = pagination.newest_first(rows, self.asked)
         return Response({"items": representations.requests(page.items), "next": page.next})
 
     @extend_schema(
         request=shapes.AskIn,
-        responses={201: shapes.RequestOut, 422: shapes.ProblemOut, 409: shapes.ProblemOut},
+        responses={201: shapes.RequestOut},
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request) -> Response:
@@ -103,7 +105,7 @@ class Preview(Resource):
 class RequestDetail(Resource):
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(responses={200: shapes.RequestOut, 404: shapes.ProblemOut})
+    @extend_schema(responses={200: shapes.RequestOut})
     def get(self, request: Request, request_id: UUID) -> Response:
         row = queries.request_visible_to(person(request), request_id)
         return Response(representations.request(row))
@@ -112,7 +114,7 @@ class RequestDetail(Resource):
 class Withdraw(Resource):
     scopes = {"POST": Scope.REQUEST}
 
-    @extend_schema(request=None, responses={200: shapes.RequestOut, 409: shapes.ProblemOut})
+    @extend_schema(request=None, responses={200: shapes.RequestOut})
     def post(self, request: Request, request_id: UUID) -> Response:
         queries.request_visible_to(person(request), request_id)
         lapse.withdraw(request_id=request_id, user=person(request), actor=actor(request))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jit.api import pagination, shapes
-from jit.api.views import Resource, flag, person, text
+from jit.api import pagination, query, shapes
+from jit.api.views import Resource, person
 from jit.catalog import queries as catalog
 from jit.identity.permissions import Scope
 from jit.kernel import clock
-from jit.kernel.errors import InvalidInput
+from jit.kernel.errors import UnknownCursor
 from jit.workflow.offers import Offer, offers
 
 MOST = 5000
@@ -36,45 +37,43 @@ def _role(offer: Offer) -> dict[str, Any]:
     }
 
 
+_LIST = query.of(
+    "RolesQuery", paged=True, q=query.text(), target=query.text(), eligible=query.flag()
+)
+
+
 class Roles(Resource):
     """The roles that the caller may see, eligible ones first."""
 
     scopes = {"GET": Scope.READ}
+    takes = {"GET": _LIST}
 
     @extend_schema(
         operation_id="roles_list",
-        parameters=[
-            OpenApiParameter(name, str) for name in ("q", "target", "eligible", "cursor", "limit")
-        ],
         responses=shapes.page_of(shapes.RoleOut),
     )
     def get(self, request: Request) -> Response:
         rows = catalog.filter_roles(
             catalog.roles_visible_to(person(request)),
-            q=text(request, "q"),
-            target=text(request, "target"),
+            q=self.asked["q"],
+            target=self.asked["target"],
         )
         found = offers(
             user=person(request), roles=list(rows.order_by("slug")[:MOST]), now=clock.now()
         )
-        if flag(request, "eligible"):
+        if self.asked["eligible"]:
             found = [offer for offer in found if offer.eligible]
-        return Response(_page(found, request))
+        return Response(_page(found, self.asked))
 
 
-def _page(found: list[Offer], request: Request) -> dict[str, Any]:
+def _page(found: list[Offer], asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return the page after the role that the cursor names, in the order of `found`."""
-    size = pagination.limit_of(request.query_params.get("limit"))
-    cursor = request.query_params.get("cursor")
-    start = 0
-    if cursor:
-        after = pagination.decode(cursor)
+    size, start = asked["limit"], 0
+    if asked["cursor"]:
+        after = pagination.decode(asked["cursor"])
         places = [place for place, offer in enumerate(found) if [offer.role.slug] == after]
         if not places:
-            raise InvalidInput(
-                "The role that this cursor names is gone: start again from the first page.",
-                fields={"cursor": ["Out of date."]},
-            )
+            raise UnknownCursor
         start = places[0] + 1
     shown = found[start : start + size]
     more = len(found) > start + size
@@ -87,7 +86,7 @@ def _page(found: list[Offer], request: Request) -> dict[str, Any]:
 class RoleDetail(Resource):
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(responses={200: shapes.RoleOut, 404: shapes.ProblemOut})
+    @extend_schema(responses={200: shapes.RoleOut})
     def get(self, request: Request, slug: str) -> Response:
         role = catalog.role_visible_to(person(request), slug)
         return Response(_role(offers(user=person(request), roles=[role], now=clock.now())[0]))

@@ -7,49 +7,32 @@ from typing import Any
 
 from rest_framework import serializers
 
+from jit.api.fields import Choice, Flag, Id, Moment, PlainText, WholeNumber, WholeSeconds
+from jit.elevation.models import LONGEST_JUSTIFICATION
+from jit.workflow import submit
+
 Shape = serializers.Serializer[Any]
-
-
-class WholeSeconds(serializers.IntegerField):
-    """A duration in whole seconds; text, fractions and booleans are refused."""
-
-    default_error_messages = {
-        "invalid": "A whole number of seconds.",
-    }
-
-    def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not isinstance(data, int):
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-class PlainText(serializers.CharField):
-    """Text as it was typed: numbers are not taken for it, nothing is trimmed."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"trim_whitespace": False, **options})
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
 
 
 class AskIn(Shape):
     role = PlainText(max_length=100)
     ticket = PlainText(max_length=2000)
-    justification = PlainText()
-    duration_seconds = WholeSeconds()
-    starts_at = serializers.DateTimeField(required=False, allow_null=True)
-    extends = serializers.UUIDField(required=False, allow_null=True)
+    justification = PlainText(max_length=LONGEST_JUSTIFICATION)
+    duration_seconds = WholeSeconds(
+        min_value=submit.SHORTEST_SECONDS, max_value=submit.LONGEST_SECONDS
+    )
+    starts_at = Moment(required=False, allow_null=True)
+    extends = Id(required=False, allow_null=True)
 
 
 class BreakGlassIn(Shape):
     role = PlainText(max_length=100)
     ticket = PlainText(max_length=2000, required=False, allow_blank=True, default="")
-    promise_ticket = serializers.BooleanField(required=False, default=False)
-    justification = PlainText()
-    duration_seconds = WholeSeconds()
+    promise_ticket = Flag(required=False, default=False)
+    justification = PlainText(max_length=LONGEST_JUSTIFICATION)
+    duration_seconds = WholeSeconds(
+        min_value=submit.SHORTEST_SECONDS, max_value=submit.LONGEST_SECONDS
+    )
     otp = PlainText(max_length=40, required=False, allow_blank=True, default="")
 
 
@@ -65,7 +48,7 @@ class LocalTicketIn(Shape):
     """A ticket of the built-in tracker; `severity` from 1 (worst) to 5."""
 
     title = PlainText(max_length=300)
-    severity = serializers.IntegerField()
+    severity = WholeNumber(min_value=1, max_value=5)
     description = PlainText(required=False, allow_blank=True, default="")
     assignee = PlainText(max_length=150, required=False, allow_blank=True, default="")
     service = PlainText(max_length=100, required=False, allow_blank=True, default="")
@@ -76,7 +59,7 @@ class LocalTicketEdit(Shape):
     """What changes; fields left out stay."""
 
     title = PlainText(max_length=300, required=False)
-    severity = serializers.IntegerField(required=False)
+    severity = WholeNumber(required=False, min_value=1, max_value=5)
     description = PlainText(required=False, allow_blank=True)
     assignee = PlainText(max_length=150, required=False, allow_blank=True)
     service = PlainText(max_length=100, required=False, allow_blank=True)
@@ -84,7 +67,7 @@ class LocalTicketEdit(Shape):
 
 
 class ReviewIn(Shape):
-    outcome = serializers.ChoiceField(choices=["confirm", "flag"])
+    outcome = Choice(choices=["confirm", "flag"])
     comment = PlainText(max_length=4000, required=False, allow_blank=True, default="")
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jit.api import pagination, shapes
+from jit.api import pagination, query, shapes
 from jit.api.representations import time
-from jit.api.views import Resource, actor, parse, person, text
+from jit.api.views import Resource, actor, parse, person
 from jit.identity.permissions import Scope
 from jit.kernel import clock
-from jit.kernel.errors import InvalidInput
+from jit.kernel.errors import UnknownCursor
 from jit.tickets import operations, queries
-from jit.tickets.models import LocalTicket
+from jit.tickets.models import LocalTicket, Status
 
 
 def _ticket(row: LocalTicket) -> dict[str, Any]:
@@ -41,32 +41,39 @@ class TicketLookUp(Resource):
     """The ticket behind a key, `system:key` or pasted link, asked of its system now."""
 
     scopes = {"GET": Scope.REQUEST}
+    takes = {
+        "GET": query.of(
+            "TicketQuery", ref=query.text(required=True, max_length=queries.LONGEST_REFERENCE)
+        )
+    }
 
-    @extend_schema(parameters=[OpenApiParameter("ref", str)], responses=shapes.TicketOut)
-    def get(self, request: Request) -> Response:
-        return Response(queries.look_up(text(request, "ref")).as_json())
+    @extend_schema(responses=shapes.TicketOut)
+    def get(self, request: Request) -> Response:  # noqa: ARG002 -- DRF's signature
+        return Response(queries.look_up(self.asked["ref"]).as_json())
+
+
+_LIST = query.of("TicketsQuery", paged=True, status=query.one_of(Status.values), q=query.text())
 
 
 class Tickets(Resource):
     """The built-in tracker's tickets, newest first; anybody signed in may open one."""
 
     scopes = {"GET": Scope.READ, "POST": Scope.REQUEST}
+    takes = {"GET": _LIST}
 
     @extend_schema(
         operation_id="tickets_list",
-        parameters=[OpenApiParameter(name, str) for name in ("status", "q", "cursor", "limit")],
         responses=shapes.page_of(shapes.LocalTicketOut),
     )
     def get(self, request: Request) -> Response:
         rows = queries.filter_tickets(
             queries.tickets_visible_to(person(request)),
-            status=text(request, "status"),
-            q=text(request, "q"),
+            status=self.asked["status"],
+            q=self.asked["q"],
         )
-        size = pagination.limit_of(request.query_params.get("limit"))
-        cursor = request.query_params.get("cursor")
-        if cursor:
-            rows = rows.filter(pk__lt=_number(cursor))
+        size = self.asked["limit"]
+        if self.asked["cursor"]:
+            rows = rows.filter(pk__lt=_number(self.asked["cursor"]))
         found = list(rows.order_by("-pk")[: size + 1])
         more = len(found) > size
         return Response(
@@ -86,20 +93,20 @@ class Tickets(Resource):
 def _number(cursor: str) -> int:
     parts = pagination.decode(cursor)
     if len(parts) != 1 or not parts[0].isdecimal() or len(parts[0]) > 18:  # noqa: PLR2004 -- bigint
-        raise InvalidInput("This cursor is not one of ours.", fields={"cursor": ["Not a cursor."]})
+        raise UnknownCursor
     return int(parts[0])
 
 
 class TicketDetail(Resource):
     scopes = {"GET": Scope.READ, "PATCH": Scope.REQUEST}
 
-    @extend_schema(responses={200: shapes.LocalTicketOut, 404: shapes.ProblemOut})
+    @extend_schema(responses={200: shapes.LocalTicketOut})
     def get(self, request: Request, key: str) -> Response:
         return Response(_ticket(queries.ticket_visible_to(person(request), key)))
 
     @extend_schema(
         request=shapes.LocalTicketEdit,
-        responses={200: shapes.LocalTicketOut, 409: shapes.ProblemOut},
+        responses={200: shapes.LocalTicketOut},
     )
     def patch(self, request: Request, key: str) -> Response:
         row = operations.edit_ticket(
@@ -115,7 +122,7 @@ class TicketDetail(Resource):
 class TicketClose(Resource):
     scopes = {"POST": Scope.REQUEST}
 
-    @extend_schema(request=None, responses={200: shapes.LocalTicketOut, 409: shapes.ProblemOut})
+    @extend_schema(request=None, responses={200: shapes.LocalTicketOut})
     def post(self, request: Request, key: str) -> Response:
         row = operations.close_ticket(
             ticket=queries.ticket_visible_to(person(request), key),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
@@ -10,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from jit.api import query
 from jit.identity import authentication, permissions
 from jit.identity.models import User
 from jit.identity.permissions import Permission, Scope
@@ -18,12 +18,21 @@ from jit.kernel.errors import InvalidInput, NotAllowed
 
 
 class Resource(APIView):
-    """A view that names the scope a token needs for each method and, where one is needed,
-    the permission of the person.
+    """A view that names for each method the scope a token needs, the permission of the person
+    where one is needed, and the parameters of the address. `asked` holds those of this call.
     """
 
+    takes: ClassVar[Mapping[str, query.Query]] = {}
+    asked: Mapping[str, Any]
     scopes: ClassVar[Mapping[str, Scope]] = {}
     needs: ClassVar[Mapping[str, Permission]] = {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raise InvalidInput for parameters of the address that are not declared."""
+        super().initial(request, *args, **kwargs)
+        method = "GET" if request.method == "HEAD" else request.method or ""
+        if method in self.scopes:
+            self.asked = query.read(self.takes.get(method, query.NONE), request)
 
     def check_permissions(self, request: Request) -> None:
         """Raise NotAllowed, naming the scope or permission that is missing."""
@@ -49,40 +58,19 @@ def actor(request: Request) -> Actor:
 
 
 def parse(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    """Return the checked body. Raises InvalidInput for anything but a JSON object, and DRF's
+    """Return the checked body. Raises InvalidInput for anything but a JSON object and for fields
+    that are not declared (a slip of the pen in `starts_at` would start at once), and DRF's
     ValidationError with every field that is wrong.
     """
     if not isinstance(request.data, Mapping):
         raise InvalidInput("Send a JSON object.")
     checked = serializer(data=request.data)
+    unknown = [str(name)[:100] for name in request.data if name not in checked.fields]
+    if unknown:
+        known = ", ".join(checked.fields)
+        raise InvalidInput(
+            f"There is no field {unknown[0]!r} here: the fields are {known}.",
+            fields={name: ["Not a field here."] for name in unknown[:20]},
+        )
     checked.is_valid(raise_exception=True)
     return dict(checked.validated_data)
-
-
-def moment(request: Request, name: str) -> dt.datetime | None:
-    """Return the query parameter as an aware time. Raises InvalidInput."""
-    text = request.query_params.get(name)
-    if not text:
-        return None
-    try:
-        at = dt.datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise InvalidInput(
-            f"`{name}` is a time with its zone (RFC 3339), such as 2030-01-31T09:00:00Z.",
-            fields={name: ["Not a time with a zone."]},
-        )
-    return at
-
-
-def text(request: Request, name: str) -> str:
-    """Return the query parameter, refusing what no column could hold."""
-    value = request.query_params.get(name, "")
-    if "\0" in value or len(value) > 1000:  # noqa: PLR2004 -- longer than anything stored
-        raise InvalidInput(f"`{name}` can't be looked for.", fields={name: ["Too long, or NUL."]})
-    return value
-
-
-def flag(request: Request, name: str) -> bool:
-    return request.query_params.get(name, "").lower() in {"1", "true", "yes"}

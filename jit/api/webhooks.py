@@ -11,10 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jit.api import notification_shapes as shapes
-from jit.api import pagination
+from jit.api import pagination, query
 from jit.api.notifications import delivery
 from jit.api.representations import time
-from jit.api.shapes import ProblemOut
 from jit.api.shapes import page_of as page_shape
 from jit.api.views import Resource, actor, parse
 from jit.identity.permissions import Permission, Scope
@@ -39,24 +38,20 @@ def _endpoint(row: WebhookEndpoint) -> dict[str, Any]:
 
 class Webhooks(Resource):
     scopes = {"GET": Scope.OPERATE, "POST": Scope.OPERATE}
+    takes = {"GET": query.PAGED}
     needs = {"GET": Permission.WEBHOOK_MANAGE, "POST": Permission.WEBHOOK_MANAGE}
 
     @extend_schema(
         operation_id="webhooks_list",
-        parameters=pagination.PARAMETERS,
         responses=page_shape(shapes.WebhookOut),
     )
-    def get(self, request: Request) -> Response:
-        page = pagination.newest_first(
-            queries.endpoints(),
-            cursor=request.query_params.get("cursor"),
-            limit=request.query_params.get("limit"),
-        )
+    def get(self, request: Request) -> Response:  # noqa: ARG002 -- DRF's signature
+        page = pagination.newest_first(queries.endpoints(), self.asked)
         return Response({"items": [_endpoint(row) for row in page.items], "next": page.next})
 
     @extend_schema(
         request=shapes.WebhookIn,
-        responses={201: shapes.WebhookMadeOut, 400: ProblemOut, 409: ProblemOut},
+        responses={201: shapes.WebhookMadeOut},
     )
     def post(self, request: Request) -> Response:
         checked = parse(shapes.WebhookIn, request)
@@ -72,13 +67,13 @@ class WebhookDetail(Resource):
         "DELETE": Permission.WEBHOOK_MANAGE,
     }
 
-    @extend_schema(responses={200: shapes.WebhookOut, 404: ProblemOut})
+    @extend_schema(responses={200: shapes.WebhookOut})
     def get(self, request: Request, endpoint_id: UUID) -> Response:  # noqa: ARG002 -- DRF's signature
         return Response(_endpoint(queries.endpoint(endpoint_id)))
 
     @extend_schema(
         request=shapes.WebhookEdit,
-        responses={200: shapes.WebhookOut, 400: ProblemOut, 404: ProblemOut, 409: ProblemOut},
+        responses={200: shapes.WebhookOut},
     )
     def patch(self, request: Request, endpoint_id: UUID) -> Response:
         row = operations.change_endpoint(
@@ -89,7 +84,7 @@ class WebhookDetail(Resource):
         )
         return Response(_endpoint(row))
 
-    @extend_schema(responses={204: None, 404: ProblemOut})
+    @extend_schema(responses={204: None})
     def delete(self, request: Request, endpoint_id: UUID) -> Response:
         operations.remove_endpoint(
             endpoint=queries.endpoint(endpoint_id), actor=actor(request), now=clock.now()
@@ -103,7 +98,7 @@ class WebhookSecret(Resource):
     scopes = {"POST": Scope.OPERATE}
     needs = {"POST": Permission.WEBHOOK_MANAGE}
 
-    @extend_schema(request=None, responses={200: shapes.WebhookSecretOut, 404: ProblemOut})
+    @extend_schema(request=None, responses={200: shapes.WebhookSecretOut})
     def post(self, request: Request, endpoint_id: UUID) -> Response:
         secret = operations.rotate_secret(
             endpoint=queries.endpoint(endpoint_id), actor=actor(request), now=clock.now()
@@ -117,9 +112,7 @@ class WebhookTest(Resource):
     scopes = {"POST": Scope.OPERATE}
     needs = {"POST": Permission.WEBHOOK_MANAGE}
 
-    @extend_schema(
-        request=None, responses={202: shapes.DeliveryOut, 404: ProblemOut, 409: ProblemOut}
-    )
+    @extend_schema(request=None, responses={202: shapes.DeliveryOut})
     def post(self, request: Request, endpoint_id: UUID) -> Response:  # noqa: ARG002 -- DRF's signature
         row = operations.send_test(endpoint=queries.endpoint(endpoint_id), now=clock.now())
         return Response(delivery(row), status=status.HTTP_202_ACCEPTED)
@@ -127,17 +120,16 @@ class WebhookTest(Resource):
 
 class WebhookDeliveries(Resource):
     scopes = {"GET": Scope.OPERATE}
+    takes = {"GET": query.PAGED}
     needs = {"GET": Permission.WEBHOOK_MANAGE}
 
     @extend_schema(
         operation_id="webhooks_deliveries_list",
-        parameters=pagination.PARAMETERS,
-        responses={200: page_shape(shapes.DeliveryOut), 404: ProblemOut},
+        responses={200: page_shape(shapes.DeliveryOut)},
     )
-    def get(self, request: Request, endpoint_id: UUID) -> Response:
+    def get(self, request: Request, endpoint_id: UUID) -> Response:  # noqa: ARG002 -- DRF's signature
         page = pagination.newest_first(
             queries.deliveries_to(queries.endpoint(endpoint_id)).select_related("endpoint"),
-            cursor=request.query_params.get("cursor"),
-            limit=request.query_params.get("limit"),
+            self.asked,
         )
         return Response({"items": [delivery(row) for row in page.items], "next": page.next})

@@ -19,7 +19,7 @@ from jit.audit.actions import Action
 from jit.audit.checking import Verification
 from jit.audit.models import AuditCheckpoint, AuditEvent
 from jit.audit.proving import Proof, latest_checkpoint
-from jit.kernel.errors import InvalidInput, NotFound
+from jit.kernel.errors import InvalidInput, NotFound, UnknownCursor
 
 __all__ = [
     "Cursor",
@@ -93,16 +93,13 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
-        """Return the cursor that a page's link carries, or raise InvalidInput."""
+        """Return the cursor that a page's link carries, or raise UnknownCursor."""
         micros, _, seq = text.partition("-")
         try:
             at = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=int(micros))
             return cls(at, int(seq))
         except (ValueError, OverflowError):
-            raise InvalidInput(
-                "This cursor is not one of ours: start again from the first page.",
-                fields={"cursor": ["Not a cursor."]},
-            ) from None
+            raise UnknownCursor from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +121,8 @@ class Lag:
 
 class SearchTooWide(InvalidInput):
     """The search was stopped for taking too long."""
+
+    status = 422
 
 
 def events_visible_to(user: Reader) -> QuerySet[AuditEvent]:

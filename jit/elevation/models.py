@@ -47,6 +47,8 @@ class ElevationRequest(LoadedQuickly):
     approvers = models.JSONField(default=list, blank=True)
     extension_applied_at = models.DateTimeField(null=True, blank=True)
     idempotency_key = models.CharField(max_length=200, blank=True)
+    ask_digest = models.CharField(max_length=64, blank=True, default="", db_default="")
+    """What was asked with that key: another ask with it is refused."""
     created_at = models.DateTimeField()
     lapses_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)

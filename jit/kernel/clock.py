@@ -10,6 +10,17 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+def aware(text: str) -> dt.datetime | None:
+    """Return the moment that an ISO 8601 text names, in UTC; None for a text that names none: one
+    that can't be read, that lacks its zone, or that lies outside the years 1 to 9999 in UTC.
+    """
+    try:
+        at = dt.datetime.fromisoformat(text)
+        return at.astimezone(dt.UTC) if at.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def utc_words(at: dt.datetime) -> str:
     """Return `at` for a sentence: `2026-12-31 23:59:07 UTC`; the day is always said.
 

@@ -46,6 +46,16 @@ class NotFound(DomainError):
     status = 404
 
 
+class UnknownCursor(NotFound):
+    """A cursor of a list that names no place in it, such as one that we did not write."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no page of this cursor: leave it out to start from the first page.",
+            fields={"cursor": ["Not a cursor of this list."]},
+        )
+
+
 class NotAllowed(DomainError):
     """The caller lacks the permission; the detail names it."""
 

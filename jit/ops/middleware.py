@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
 
 from jit.ops import context
 
@@ -73,3 +74,12 @@ class RequestId:
             response.status_code,
             extra={"status": response.status_code, "milliseconds": spent},
         )
+
+
+class CompleteAddresses(CommonMiddleware):
+    """Django's own, which sends whoever left out the last slash to the whole address; but not
+    with a POST: the browser or program would follow with a GET, whose answer reads as success.
+    """
+
+    def should_redirect_with_slash(self, request: HttpRequest) -> bool:
+        return request.method in {"GET", "HEAD"} and super().should_redirect_with_slash(request)

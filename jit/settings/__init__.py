@@ -69,7 +69,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "jit.ops.middleware.CompleteAddresses",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "jit.identity.middleware.SecondFactor",
@@ -372,7 +372,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["jit.api.parsing.Json"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "jit.api.schema.Schema",
     "DEFAULT_THROTTLE_CLASSES": ["jit.api.throttling.PerPerson"],
     "DEFAULT_THROTTLE_RATES": {
         "read": f"{env.integer('JIT_READS_PER_MINUTE', 600)}/min",
@@ -388,7 +388,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Ask for a role, decide, use it, end it, and prove it.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
-    "POSTPROCESSING_HOOKS": [],
+    "POSTPROCESSING_HOOKS": ["jit.api.schema.complete"],
 }
 
 # --- Language, time, log --------------------------------------------------------------

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+
+from jit.kernel import clock
 
 PER_PAGE = 50
 
@@ -26,12 +27,13 @@ def newest_first(
     """Return the rows after the mark, ordered by `field` and `id`, newest first. A mark that
     can't be read means the beginning.
     """
+    at, _, pk = after.partition("_")
+    moment = clock.aware(at)
     try:
-        at, _, pk = after.partition("_")
-        moment, key = dt.datetime.fromisoformat(at), UUID(pk)
+        key = UUID(pk)
     except ValueError:
-        pass
-    else:
+        moment = None
+    if moment is not None:
         earlier = Q(**{f"{field}__lt": moment}) | Q(**{field: moment, "id__lt": key})
         rows = rows.filter(earlier)
     found = list(rows.order_by(f"-{field}", "-id")[: limit + 1])

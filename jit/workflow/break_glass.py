@@ -151,6 +151,7 @@ def _elevate(
                 extends=None,
                 break_glass=True,
                 idempotency_key="",
+                ask_digest="",
                 actor=actor,
                 now=now,
             )

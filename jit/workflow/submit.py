@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import hashlib
+import json
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +67,10 @@ class AlreadyPending(DomainError):
     status = 409
 
 
+class IdempotencyKeyReused(DomainError):
+    """The key came before, with another ask."""
+
+
 class AlreadyElevated(DomainError):
     """The person holds a live grant of this role."""
 
@@ -82,6 +89,11 @@ class Ask:
     duration_seconds: int
     starts_at: dt.datetime | None = None
     extends: UUID | None = None
+
+    def digest(self) -> str:
+        """Return what tells this ask from another one (SHA-256, hexadecimal)."""
+        said = [str(value) for value in dataclasses.astuple(self)]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +261,7 @@ def submit(
     DurationTooLong, NobodyCanApprove, AlreadyPending, AlreadyElevated, StepUpRequired; none of
     them leaves a request behind.
     """
-    known = queries.by_idempotency_key(requester, idempotency_key)
+    known = _made_by(requester, ask, idempotency_key)
     if known is not None:
         return known, False
     assessment = assess(requester=requester, ask=ask, channel=actor.channel, now=now)
@@ -339,7 +351,7 @@ def write(
         try:
             refuse_duplicate(requester, role)
         except (AlreadyPending, AlreadyElevated):
-            known = queries.by_idempotency_key(requester, idempotency_key)
+            known = _made_by(requester, ask, idempotency_key)
             if known is None:
                 raise
             return known, False  # made since we looked: the same click, come twice at once
@@ -362,6 +374,7 @@ def write(
                 extends=assessment.extends,
                 break_glass=False,
                 idempotency_key=idempotency_key,
+                ask_digest=ask.digest(),
                 actor=actor,
                 now=now,
             )
@@ -390,7 +403,7 @@ def write(
             )
             hints.about_request(request.pk, people=[requester.pk, *people])
     except IntegrityError:
-        return _lost_race(requester, role, idempotency_key), False
+        return _lost_race(requester, role, ask, idempotency_key), False
     return request, True
 
 
@@ -413,9 +426,23 @@ def refuse_duplicate(requester: User, role: Role, *, supersedes: bool = False) -
         )
 
 
-def _lost_race(requester: User, role: Role, idempotency_key: str) -> ElevationRequest:
-    """Two equal asks at one instant: the database let one in; the other hears of it."""
+def _made_by(requester: User, ask: Ask, idempotency_key: str) -> ElevationRequest | None:
+    """Return the request that this key made before; raise IdempotencyKeyReused if it was asked
+    for otherwise: who gets the old answer to a new question believes that it was asked.
+    """
     known = queries.by_idempotency_key(requester, idempotency_key)
+    if known is not None and known.ask_digest not in ("", ask.digest()):
+        raise IdempotencyKeyReused(
+            f"This was sent before and asked for something else then (request {known.pk}). "
+            "Nothing new was asked for: send it with a new Idempotency-Key, or from a new form.",
+            extra={"request": str(known.pk)},
+        )
+    return known
+
+
+def _lost_race(requester: User, role: Role, ask: Ask, idempotency_key: str) -> ElevationRequest:
+    """Two equal asks at one instant: the database let one in; the other hears of it."""
+    known = _made_by(requester, ask, idempotency_key)
     if known is not None:
         return known
     refuse_duplicate(requester, role)

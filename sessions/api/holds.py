@@ -18,13 +18,6 @@ from sessions.api import shapes
 from sessions.recording import queries as recorded
 from sessions.recording import retention
 
-_REFUSED = {
-    400: core.ProblemOut,
-    403: core.ProblemOut,
-    404: core.ProblemOut,
-    409: core.ProblemOut,
-}
-
 
 class Hold(Resource):
     """The legal hold on a session's recording, which is kept beyond its time until the hold is
@@ -35,11 +28,11 @@ class Hold(Resource):
 
     scopes = {"POST": Scope.AUDIT, "DELETE": Scope.AUDIT}
 
-    @extend_schema(request=core.ReasonIn, responses={201: shapes.HoldOut(many=True), **_REFUSED})
+    @extend_schema(request=core.ReasonIn, responses={201: shapes.HoldOut(many=True)})
     def post(self, request: Request, session_id: UUID) -> Response:
         return Response(_after(request, session_id, retention.hold), status=201)
 
-    @extend_schema(request=core.ReasonIn, responses={200: shapes.HoldOut(many=True), **_REFUSED})
+    @extend_schema(request=core.ReasonIn, responses={200: shapes.HoldOut(many=True)})
     def delete(self, request: Request, session_id: UUID) -> Response:
         return Response(_after(request, session_id, retention.lift))
 

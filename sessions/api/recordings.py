@@ -6,15 +6,14 @@ from uuid import UUID
 
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jit.api import shapes as core
-from jit.api.pagination import limit_of
-from jit.api.views import Resource, actor, person, text
+from jit.api import query
+from jit.api.views import Resource, actor, person
 from jit.identity.permissions import Scope
-from jit.kernel.errors import InvalidInput
+from jit.kernel.errors import UnknownCursor
 from sessions import recordings
 from sessions.api import shapes
 from sessions.operations import viewing
@@ -26,13 +25,11 @@ class Recording(Resource):
     """
 
     scopes = {"GET": Scope.READ}
+    takes = {"GET": query.of("RecordingQuery", format=query.one_of(recordings.FORMS, default="v2"))}
 
     @extend_schema(
-        parameters=[OpenApiParameter("format", str, enum=recordings.FORMS)],
         responses={
             (200, "application/x-asciicast"): OpenApiTypes.BINARY,
-            400: core.ProblemOut,
-            404: core.ProblemOut,
         },
     )
     def get(self, request: Request, session_id: UUID) -> HttpResponseBase:
@@ -41,7 +38,7 @@ class Recording(Resource):
             request._request,  # noqa: SLF001 -- DRF offers no other way down
             session,
             recording,
-            form=text(request, "format") or "v2",
+            form=self.asked["format"],
             actor=actor(request),
         )
 
@@ -52,15 +49,15 @@ class Transcript(Resource):
     """
 
     scopes = {"GET": Scope.READ}
+    takes = {"GET": query.of("TranscriptQuery", paged=True, q=query.text())}
 
     @extend_schema(
-        parameters=[OpenApiParameter(name, str) for name in ("q", "cursor", "limit")],
-        responses={200: shapes.TranscriptOut, 404: core.ProblemOut},
+        responses={200: shapes.TranscriptOut},
     )
     def get(self, request: Request, session_id: UUID) -> Response:
         session, recording = recordings.visible_to(person(request), session_id)
-        q, size = text(request, "q").strip(), limit_of(request.query_params.get("limit"))
-        rows = recordings.lines_of(session, most=size + 1, q=q, after=_after(request))
+        q, size = self.asked["q"].strip(), self.asked["limit"]
+        rows = recordings.lines_of(session, most=size + 1, q=q, after=_after(self.asked["cursor"]))
         more = len(rows) > size
         viewing.viewed(
             session=session, how="transcript", actor=actor(request), **({"q": q} if q else {})
@@ -77,13 +74,9 @@ class Transcript(Resource):
         )
 
 
-def _after(request: Request) -> int:
-    cursor = request.query_params.get("cursor", "")
+def _after(cursor: str) -> int:
     if not cursor:
         return -1
     if not cursor.isascii() or not cursor.isdecimal() or len(cursor) > 9:  # noqa: PLR2004 -- an int4
-        raise InvalidInput(
-            "This cursor is not one of ours: leave it out to start from the first line.",
-            fields={"cursor": ["Not a cursor."]},
-        )
+        raise UnknownCursor
     return int(cursor)

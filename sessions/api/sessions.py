@@ -5,20 +5,31 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jit.api import pagination
+from jit.api import pagination, query
 from jit.api import shapes as core
-from jit.api.views import Resource, actor, flag, moment, parse, person, text
+from jit.api.views import Resource, actor, parse, person
 from jit.identity.permissions import Scope
 from sessions import finding, queries, recordings
 from sessions.api import shapes
 from sessions.operations import cutting
 from sessions.recording import queries as recorded
+from sessions.states import SessionState
 
-FILTERS = ("user", "role", "target", "ticket", "approver", "state", "kind")
+_EXACT = ("user", "role", "target", "ticket", "approver", "state", "kind")
+_LIST = query.of(
+    "SessionsQuery",
+    paged=True,
+    q=query.text(help_text="Words that were typed or shown."),
+    state=query.one_of(SessionState),
+    break_glass=query.flag(),
+    flagged=query.flag(),
+    **{name: query.text() for name in ("user", "role", "target", "ticket", "approver", "kind")},
+    **{"from": query.moment(), "to": query.moment()},
+)
 
 
 class Sessions(Resource):
@@ -28,49 +39,38 @@ class Sessions(Resource):
     """
 
     scopes = {"GET": Scope.READ}
+    takes = {"GET": _LIST}
 
     @extend_schema(
         operation_id="sessions_list",
-        parameters=[
-            *(OpenApiParameter(name, str) for name in (*FILTERS, "from", "to")),
-            OpenApiParameter("q", str, description="Words that were typed or shown."),
-            OpenApiParameter("break_glass", bool),
-            OpenApiParameter("flagged", bool),
-            *pagination.PARAMETERS,
-        ],
         responses=core.page_of(shapes.SessionOut),
     )
     def get(self, request: Request) -> Response:
         narrowing: dict[str, Any] = {
-            **{name: text(request, name) for name in FILTERS},
-            "since": moment(request, "from"),
-            "until": moment(request, "to"),
-            "break_glass": _yes_or_no(request, "break_glass"),
-            "flagged": _yes_or_no(request, "flagged"),
+            **{name: self.asked[name] for name in _EXACT},
+            "since": self.asked["from"],
+            "until": self.asked["to"],
+            "break_glass": self.asked["break_glass"],
+            "flagged": self.asked["flagged"],
         }
-        if q := text(request, "q"):
+        if q := self.asked["q"]:
             found = finding.find(
                 user=person(request),
                 q=q,
                 narrowing=narrowing,
-                most=pagination.limit_of(request.query_params.get("limit")),
+                most=self.asked["limit"],
                 actor=actor(request),
             )
             return Response({"items": [shapes.found(one) for one in found], "next": None})
         rows = queries.filter_sessions(queries.sessions_visible_to(person(request)), **narrowing)
-        page = pagination.newest_first(
-            rows,
-            cursor=request.query_params.get("cursor"),
-            limit=request.query_params.get("limit"),
-            field="opened_at",
-        )
+        page = pagination.newest_first(rows, self.asked, field="opened_at")
         return Response({"items": [shapes.session(row) for row in page.items], "next": page.next})
 
 
 class SessionDetail(Resource):
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(responses={200: shapes.SessionDetailOut, 404: core.ProblemOut})
+    @extend_schema(responses={200: shapes.SessionDetailOut})
     def get(self, request: Request, session_id: UUID) -> Response:
         row = queries.session_visible_to(person(request), session_id)
         holds = recorded.holds_for(person(request), row)
@@ -88,9 +88,6 @@ class Terminate(Resource):
         request=core.ReasonIn,
         responses={
             202: shapes.SessionOut,
-            403: core.ProblemOut,
-            404: core.ProblemOut,
-            409: core.ProblemOut,
         },
     )
     def post(self, request: Request, session_id: UUID) -> Response:
@@ -104,7 +101,3 @@ class Terminate(Resource):
         )
         row = queries.session_visible_to(user, session_id)
         return Response(shapes.session(row), status=202)
-
-
-def _yes_or_no(request: Request, name: str) -> bool | None:
-    return flag(request, name) if text(request, name) else None

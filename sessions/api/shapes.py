@@ -8,6 +8,7 @@ from typing import Any
 from rest_framework import serializers
 
 from jit.api import shapes
+from jit.api.fields import PlainText
 from jit.api.representations import time
 from sessions.finding import Found
 from sessions.models import AccessSession, SessionFlag, SshKey
@@ -212,8 +213,8 @@ def found(one: Found) -> dict[str, Any]:
 
 
 class SshKeyIn(shapes.Shape):
-    name = shapes.PlainText(max_length=100)
-    public_key = shapes.PlainText(max_length=10_000)
+    name = PlainText(max_length=100)
+    public_key = PlainText(max_length=10_000)
 
 
 class CertificateIn(shapes.Shape):
@@ -221,7 +222,7 @@ class CertificateIn(shapes.Shape):
     in PEM, or the key's DER in base64.
     """
 
-    public_key = shapes.PlainText(max_length=10_000)
+    public_key = PlainText(max_length=10_000)
 
 
 class CertificateOut(shapes.Shape):

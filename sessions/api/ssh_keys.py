@@ -9,7 +9,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jit.api import pagination
+from jit.api import pagination, query
 from jit.api import shapes as core
 from jit.api.views import Resource, actor, parse, person
 from jit.elevation import queries as elevation
@@ -27,27 +27,20 @@ class SshKeys(Resource):
     """
 
     scopes = {"GET": Scope.READ, "POST": Scope.REQUEST}
+    takes = {"GET": query.PAGED}
 
     @extend_schema(
         operation_id="ssh_keys_list",
-        parameters=pagination.PARAMETERS,
         responses=core.page_of(shapes.SshKeyOut),
     )
     def get(self, request: Request) -> Response:
-        page = pagination.newest_first(
-            queries.keys_of(person(request)),
-            cursor=request.query_params.get("cursor"),
-            limit=request.query_params.get("limit"),
-        )
+        page = pagination.newest_first(queries.keys_of(person(request)), self.asked)
         return Response({"items": [shapes.ssh_key(row) for row in page.items], "next": page.next})
 
     @extend_schema(
         request=shapes.SshKeyIn,
         responses={
             201: shapes.SshKeyOut,
-            400: core.ProblemOut,
-            403: core.ProblemOut,
-            409: core.ProblemOut,
         },
     )
     def post(self, request: Request) -> Response:
@@ -68,7 +61,7 @@ class SshKeyDetail(Resource):
 
     scopes = {"DELETE": Scope.REQUEST}
 
-    @extend_schema(responses={204: None, 404: core.ProblemOut})
+    @extend_schema(responses={204: None})
     def delete(self, request: Request, key_id: UUID) -> Response:
         keys.remove_key(user=person(request), key_id=key_id, actor=actor(request), now=clock.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -85,10 +78,6 @@ class GrantCertificate(Resource):
         request=shapes.CertificateIn,
         responses={
             200: shapes.CertificateOut,
-            400: core.ProblemOut,
-            403: core.ProblemOut,
-            409: core.ProblemOut,
-            422: core.ProblemOut,
         },
     )
     def post(self, request: Request, grant_id: UUID) -> Response:

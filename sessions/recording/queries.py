@@ -39,9 +39,13 @@ _WORDS = re.compile(r"\w+")
 class SearchTooShort(InvalidInput):
     """There is nothing to look up in the index."""
 
+    status = 422
+
 
 class SearchTooBroad(InvalidInput):
     """The database could not answer in time."""
+
+    status = 422
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ def create_request(
     extends: Grant | None,
     break_glass: bool,
     idempotency_key: str,
+    ask_digest: str,
     actor: Actor,
     now: dt.datetime,
 ) -> ElevationRequest:
@@ -56,6 +57,7 @@ def create_request(
         break_glass=break_glass,
         second_factor_at=requester.second_factor_at,
         idempotency_key=idempotency_key,
+        ask_digest=ask_digest,
         created_at=now,
         lapses_at=lapses_at,
     )

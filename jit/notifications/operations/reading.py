@@ -16,6 +16,12 @@ from jit.notifications.kinds import CHOOSABLE, IN_APP, Kind
 from jit.notifications.models import Notification, Preference
 
 
+class UnknownPreference(InvalidInput):
+    """A kind or channel of notifications that this installation does not have."""
+
+    status = 422
+
+
 def mark_read(*, user: User, ids: Sequence[UUID] | None, now: dt.datetime) -> int:
     """Mark these of the person's notifications as read (all of them, for None); return how
     many were unread. Those of others are never touched.
@@ -50,17 +56,19 @@ def mark_read_about(*, user: User, subject: Subject, now: dt.datetime) -> int:
 def set_preferences(*, user: User, wanted: Mapping[str, Mapping[str, bool]]) -> None:
     """Keep what the person chose, as `{kind: {channel: wanted}}`; what is not named stays.
 
-    Raises InvalidInput for a kind or channel that does not exist, and for turning off the
-    inbox, which is where everything can be found.
+    Raises UnknownPreference for a kind or channel that does not exist, InvalidInput for turning
+    off the inbox, which is where everything can be found.
     """
     kinds = {kind.value for kind in CHOOSABLE}
     channels = set(base.personal())
     for kind, by_channel in wanted.items():
         if kind not in kinds:
-            raise InvalidInput(f"There is no kind `{kind[:40]}`.", fields={"kinds": ["Unknown."]})
+            raise UnknownPreference(
+                f"There is no kind `{kind[:40]}`.", fields={"kinds": ["Unknown."]}
+            )
         for channel, value in by_channel.items():
             if channel not in channels:
-                raise InvalidInput(
+                raise UnknownPreference(
                     f"There is no channel `{channel[:40]}` here.", fields={"channels": ["Unknown."]}
                 )
             if channel == IN_APP and not value:

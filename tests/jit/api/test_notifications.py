@@ -36,7 +36,7 @@ class TestNotifications:
         assert world.api("otto").get("notifications/").json()["items"] == []
         marked = world.api("ada").post("notifications/read/", {"ids": [found["items"][0]["id"]]})
         assert marked.json() == {"marked": 1, "unread": 0}
-        assert world.api("ada").get("notifications/", unread="1").json()["items"] == []
+        assert world.api("ada").get("notifications/", unread="true").json()["items"] == []
         assert len(world.api("ada").get("notifications/").json()["items"]) == 1
 
     def test_nobody_marks_or_reads_what_is_others(self, world: World) -> None:
@@ -73,14 +73,20 @@ class TestPreferences:
         assert [str(row.recipient) for row in mails] == ["bo"]
 
     @pytest.mark.parametrize(
-        "preferences",
-        [{"asked": {"in_app": False}}, {"asked": {"fax": True}}, {"x": {"in_app": True}}, [], 1],
+        ("preferences", "status"),
+        [
+            ({"asked": {"in_app": False}}, 400),
+            ({"asked": {"fax": True}}, 422),
+            ({"x": {"in_app": True}}, 422),
+            ([], 400),
+            (1, 400),
+        ],
     )
-    def test_refuse_what_there_is_not(self, world: World, preferences: Any) -> None:
+    def test_refuse_what_there_is_not(self, world: World, preferences: Any, status: int) -> None:
         answer = call(
             world, "ada", "put", "notifications/preferences/", {"preferences": preferences}
         )
-        assert answer.status_code == 400
+        assert answer.status_code == status
         assert answer["Content-Type"].startswith("application/problem+json")
 
 

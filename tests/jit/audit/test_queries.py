@@ -15,7 +15,7 @@ from jit.audit.operations import Links
 from jit.audit.proving import NotSealedYet
 from jit.audit.queries import Cursor, Filters
 from jit.kernel.actor import Actor, ActorKind, Channel
-from jit.kernel.errors import InvalidInput, NotFound
+from jit.kernel.errors import NotFound, UnknownCursor
 from tests.jit.audit.conftest import NOW, sign_in
 
 pytestmark = pytest.mark.usefixtures("empty_log")
@@ -149,7 +149,7 @@ class TestPage:
 
     @pytest.mark.parametrize("text", ["", "x", "1", "1-", "-1", "9" * 40 + "-1", "1-2-3", "ä-1"])
     def test_refuses_a_cursor_that_is_none(self, text: str):
-        with pytest.raises(InvalidInput, match="first page"):
+        with pytest.raises(UnknownCursor, match="first page"):
             Cursor.parse(text)
 
 

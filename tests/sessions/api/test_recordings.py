@@ -81,7 +81,7 @@ class TestTranscript:
         udo = world.api("udo")
         found = udo.get(f"sessions/{session.pk}/transcript/", q="WHOAMI").json()
         assert [row["at_ms"] for row in found["items"]] == [0]
-        assert udo.get(f"sessions/{session.pk}/transcript/", cursor="x").status_code == 400
+        assert udo.get(f"sessions/{session.pk}/transcript/", cursor="x").status_code == 404
         event = AuditEvent.objects.get(action="session.viewed")
         assert event.content["body"] == {"how": "transcript", "q": "WHOAMI"}
 

@@ -70,7 +70,7 @@ class TestSessions:
         assert ids(udo.get("sessions/", **matching)) == [str(session.pk)]
 
     def test_say_what_cannot_be_looked_for(self, world: World) -> None:
-        for query in ({"from": "yesterday"}, {"user": "\0"}, {"cursor": "x"}, {"limit": "0"}):
+        for query in ({"from": "yesterday"}, {"user": "\0"}, {"limit": "0"}):
             answer = world.api("udo").get("sessions/", **query)
             assert answer.status_code == 400, query
             assert answer.json()["code"] == "InvalidInput"
@@ -175,4 +175,4 @@ class TestSearch:
 
     def test_wants_something_to_look_up(self, world: World) -> None:
         answer = world.api("udo").get("sessions/", q="--")
-        assert (answer.status_code, answer.json()["code"]) == (400, "SearchTooShort")
+        assert (answer.status_code, answer.json()["code"]) == (422, "SearchTooShort")
