@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from django.db import connection, transaction
 from prometheus_client.core import GaugeMetricFamily
 
 from jit.kernel import db
+from jit.ops.asking import Asking
 
-_TIMEOUT_MS = 2_000
 _LATELY = dt.timedelta(minutes=15)
 _DAY = dt.timedelta(days=1)
 _SESSIONS = """
@@ -41,27 +40,56 @@ WHERE stored_at IS NOT NULL AND deleted_at IS NULL
 """
 
 
-def families() -> Iterator[GaugeMetricFamily]:
-    """Yield the wing's gauges; raises Django's database errors."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = {_TIMEOUT_MS}")
-        now = db.now()
-        cursor.execute(_SESSIONS)
-        states = dict(cursor.fetchall())
-        cursor.execute(_TROUBLE, {"lately": now - _LATELY, "day": now - _DAY})
-        broken, incomplete, missing, aside, failed = cursor.fetchone()
-        cursor.execute(_WAITING, {"now": now})
-        waiting, oldest = cursor.fetchone()
-        cursor.execute(_UNSEALED, {"now": now})
-        (unsealed,) = cursor.fetchone()
-        cursor.execute(_VERIFIED, {"now": now})
-        (unverified,) = cursor.fetchone()
+def families(asking: Asking) -> Iterator[GaugeMetricFamily]:
+    """Yield the wing's gauges, without those that the database does not give in their time."""
+    now = db.now()
+    given = {"now": now, "lately": now - _LATELY, "day": now - _DAY}
+    states = asking.rows("sessions", _SESSIONS, given)
+    if states is not None:
+        yield _of_states(dict(states))
+    for row in asking.rows("recordings_in_trouble", _TROUBLE, given) or ():
+        yield from _of_trouble(*row)
+    for waiting, oldest in asking.rows("recordings_not_stored", _WAITING, given) or ():
+        yield GaugeMetricFamily(
+            "jit_recordings_not_stored",
+            "Closed sessions whose recording is not stored",
+            value=waiting,
+        )
+        yield _age(
+            "jit_oldest_recording_not_stored_seconds",
+            "How long ago the first of those sessions closed",
+            oldest,
+        )
+    for (unsealed,) in asking.rows("sessions_unsealed", _UNSEALED, given) or ():
+        yield _age(
+            "jit_oldest_session_unsealed_seconds",
+            "How long ago the first of the sessions closed that are not sealed",
+            unsealed,
+        )
+    for (unverified,) in asking.rows("recordings_verified", _VERIFIED, given) or ():
+        yield _age(
+            "jit_oldest_recording_verified_seconds",
+            "How long ago the recording that waits longest to be verified again was",
+            unverified,
+        )
+
+
+def _age(name: str, told: str, seconds: float | None) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, told, value=max(0.0, seconds or 0.0))
+
+
+def _of_states(counts: Mapping[str, int]) -> GaugeMetricFamily:
     sessions = GaugeMetricFamily(
         "jit_sessions", "Access sessions by state, without the sealed", labels=["state"]
     )
     for state in ("OPENING", "LIVE", "CLOSED"):
-        sessions.add_metric([state], states.get(state, 0))
-    yield sessions
+        sessions.add_metric([state], counts.get(state, 0))
+    return sessions
+
+
+def _of_trouble(
+    broken: int, incomplete: int, missing: int, aside: int, failed: int
+) -> Iterator[GaugeMetricFamily]:
     trouble = GaugeMetricFamily(
         "jit_recordings_in_trouble",
         "Recordings broken or set aside, or of the last day incomplete or missing",
@@ -77,22 +105,4 @@ def families() -> Iterator[GaugeMetricFamily]:
     yield trouble
     yield GaugeMetricFamily(
         "jit_recordings_failed", "Recordings that broke off in the last 15 minutes", value=failed
-    )
-    yield GaugeMetricFamily(
-        "jit_recordings_not_stored", "Closed sessions whose recording is not stored", value=waiting
-    )
-    yield GaugeMetricFamily(
-        "jit_oldest_recording_not_stored_seconds",
-        "How long ago the first of those sessions closed",
-        value=max(0.0, oldest or 0.0),
-    )
-    yield GaugeMetricFamily(
-        "jit_oldest_session_unsealed_seconds",
-        "How long ago the first of the sessions closed that are not sealed",
-        value=max(0.0, unsealed or 0.0),
-    )
-    yield GaugeMetricFamily(
-        "jit_oldest_recording_verified_seconds",
-        "How long ago the recording that waits longest to be verified again was",
-        value=max(0.0, unverified or 0.0),
     )

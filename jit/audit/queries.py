@@ -279,9 +279,7 @@ def lag(*, now: dt.datetime) -> Lag:
 def strays() -> int:
     """Return how many events lie outside every month's partition (there should be none)."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM audit_event WHERE tableoid = 'audit_event_default'::regclass"
-        )
+        cursor.execute("SELECT audit_strays()")
         count: int = cursor.fetchone()[0]
         return count
 

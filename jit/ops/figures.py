@@ -5,19 +5,18 @@ what one of them remembers is not the truth.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
 
 from jit.audit import queries as audit
+from jit.kernel import db
+from jit.ops.asking import Asking
 
 WINDOW = dt.timedelta(minutes=15)
 """How far back durations and recent events are looked at."""
-TIMEOUT_MILLISECONDS = 2_000
 QUANTILES = (0.5, 0.95, 0.99, 1.0)
 
 # The audit log's index (action, at) finds what happened lately; the rows say how long it took.
@@ -122,35 +121,42 @@ class TargetFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """One look at the whole installation at `at`, by the database's clock."""
+class Overdue:
+    """Grants past their end and not yet gone, and those of them that need a person."""
 
-    at: dt.datetime
+    count: int
+    stuck: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Elevations:
+    """How long privilege took to work, since it was asked for and since it was approved."""
+
     from_request: Durations
     from_approval: Durations
-    revocation: Durations
-    decision: Durations
-    overdue: int
-    stuck: int
-    oldest_overdue_seconds: float
-    depth: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One look at the whole installation at `at`, by the database's clock. None is a figure that
+    the database did not give in its time.
+    """
+
+    at: dt.datetime
+    overdue: Overdue | None
     sweep_age_seconds: float | None
-    grants: Mapping[str, int]
-    requests: Mapping[str, int]
-    orphans: int
-    reviews_overdue: int
-    sealing: audit.Lag
-    strays: int
-    events: Mapping[str, int]
-    targets: tuple[TargetFigures, ...]
-
-
-@contextmanager
-def _bounded() -> Iterator[Any]:
-    """Give a cursor whose statements end in time: a scrape must not pile up on a slow database."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MILLISECONDS}")
-        yield cursor
+    depth: Mapping[str, int] | None
+    states: Mapping[tuple[str, str], int] | None
+    elevations: Elevations | None
+    revocation: Durations | None
+    decision: Durations | None
+    orphans: int | None
+    reviews_overdue: int | None
+    sealing: audit.Lag | None
+    targets: tuple[TargetFigures, ...] | None
+    events: Mapping[str, int] | None
+    strays: int | None
 
 
 def _durations(count: int, seconds: list[float] | None) -> Durations:
@@ -158,47 +164,57 @@ def _durations(count: int, seconds: list[float] | None) -> Durations:
     return Durations(count, tuple(max(0.0, each) for each in seconds or ()))
 
 
-def take() -> Figures:
-    """Return the figures as they are now, with ten short queries on indexes."""
-    with _bounded() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
-        given = {
-            "now": now,
-            "since": now - WINDOW,
-            "stuck": now - dt.timedelta(seconds=settings.STUCK_AFTER),
-        }
+def take(asking: Asking) -> Figures:
+    """Return the figures as they are now, what matters most asked first, with short queries on
+    indexes. Raises Django's database errors where the database does not even tell the time.
+    """
+    now = db.now()
+    given = {
+        "now": now,
+        "since": now - WINDOW,
+        "stuck": now - dt.timedelta(seconds=settings.STUCK_AFTER),
+    }
 
-        def rows(query: str) -> list[tuple[Any, ...]]:
-            cursor.execute(query, given)
-            return list(cursor.fetchall())
+    def rows(name: str, query: str) -> list[tuple[Any, ...]] | None:
+        return asking.rows(name, query, given)
 
-        ((elevated, from_request, from_approval),) = rows(_ELEVATION)
-        ((revoked, lag),) = rows(_REVOCATION)
-        ((decided, latency),) = rows(_DECISION)
-        ((overdue, stuck, oldest),) = rows(_OVERDUE)
-        ((orphans, reviews_overdue),) = rows(_OPEN)
-        states = rows(_STATES)
-        swept = rows(_SWEEP)
-        return Figures(
-            at=now,
-            from_request=_durations(elevated, from_request),
-            from_approval=_durations(elevated, from_approval),
-            revocation=_durations(revoked, lag),
-            decision=_durations(decided, latency),
-            overdue=overdue,
-            stuck=stuck,
-            oldest_overdue_seconds=oldest or 0.0,
-            depth=dict(rows(_DEPTH)),
-            sweep_age_seconds=max(0.0, swept[0][0]) if swept else None,
-            grants={state: count for kind, state, count in states if kind == "grant"},
-            requests={state: count for kind, state, count in states if kind == "request"},
-            orphans=orphans,
-            reviews_overdue=reviews_overdue,
-            sealing=audit.lag(now=now),
-            strays=audit.strays(),
-            events=dict(rows(_EVENTS)),
-            targets=tuple(
-                TargetFigures(slug, bool(ok), skew, age) for slug, ok, skew, age in rows(_TARGETS)
-            ),
-        )
+    overdue = rows("revocations_overdue", _OVERDUE)
+    swept = rows("sweep_age", _SWEEP)
+    depth = rows("sweep_depth", _DEPTH)
+    states = rows("states", _STATES)
+    elevated = rows("time_to_elevation", _ELEVATION)
+    revoked = rows("revocation_lag", _REVOCATION)
+    decided = rows("decision", _DECISION)
+    unanswered = rows("unanswered", _OPEN)
+    sealing = asking.figure("audit_sealing", lambda: audit.lag(now=now))
+    targets = rows("targets", _TARGETS)
+    return Figures(
+        at=now,
+        overdue=_overdue(*overdue[0]) if overdue else None,
+        sweep_age_seconds=max(0.0, swept[0][0]) if swept else None,
+        depth=None if depth is None else dict(depth),
+        states=None if states is None else {(kind, name): count for kind, name, count in states},
+        elevations=_elevations(*elevated[0]) if elevated else None,
+        revocation=_durations(*revoked[0]) if revoked else None,
+        decision=_durations(*decided[0]) if decided else None,
+        orphans=unanswered[0][0] if unanswered else None,
+        reviews_overdue=unanswered[0][1] if unanswered else None,
+        sealing=sealing,
+        targets=None if targets is None else tuple(_target(*target) for target in targets),
+        events=None if (events := rows("recent_events", _EVENTS)) is None else dict(events),
+        strays=asking.figure("audit_stray_events", audit.strays),
+    )
+
+
+def _overdue(count: int, stuck: int, oldest: float | None) -> Overdue:
+    return Overdue(count, stuck, oldest or 0.0)
+
+
+def _elevations(
+    count: int, from_request: list[float] | None, from_approval: list[float] | None
+) -> Elevations:
+    return Elevations(_durations(count, from_request), _durations(count, from_approval))
+
+
+def _target(slug: str, ok: object, skew: float | None, age: float) -> TargetFigures:
+    return TargetFigures(slug, bool(ok), skew, age)

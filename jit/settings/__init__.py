@@ -118,7 +118,7 @@ REQUEST_CHANGED_TASKS: list[str] = []
 STATE_MACHINES = ["approvals.states.CHAIN", "approvals.states.STEP", "sessions.states.SESSION"]
 """The wings' tables of moves, for the documentation and the checks."""
 METRICS = ["sessions.metrics.families"]
-"""The wings' part of `/metrics`: functions that yield Prometheus's metric families."""
+"""The wings' part of `/metrics`: functions of an `Asking` that yield families of Prometheus."""
 READINESS = {"gateways": "sessions.health.gateways", "sessions": "sessions.health.sealing"}
 """The wings' part of `/readyz`, by name: functions that return whether it is well, and how."""
 SEALED_STORE = "jit.catalog.sealed_store.opened"

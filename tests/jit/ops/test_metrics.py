@@ -8,7 +8,7 @@ from django.db.utils import OperationalError
 from prometheus_client.parser import text_string_to_metric_families
 
 from jit.catalog.models import Target
-from jit.ops import metrics
+from jit.ops import asking, figures, metrics
 from tests.jit.ops.conftest import happened, seconds
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +63,30 @@ class TestText:
         assert seen["jit_audit_unsealed_events",] == 3
         assert seen["jit_audit_sealing_lag_seconds",] == 61
         assert seen["jit_audit_checkpoint_age_seconds",] == 61.5
+
+    def test_one_slow_figure_hides_no_other(self, granted, now, settings, monkeypatch) -> None:
+        """A count over years of history once hid the stuck revocations, and said that the
+        database was down.
+        """
+        granted("REVOKING", revoking_since=now - seconds(settings.STUCK_AFTER + 5))
+        monkeypatch.setattr(asking, "EACH_MILLISECONDS", 200)
+        for slow in ("_EVENTS", "_ELEVATION"):
+            monkeypatch.setattr(figures, slow, "SELECT pg_sleep(30), 1, 2")
+        seen = samples()
+        assert seen["jit_database_up",] == 1
+        assert seen["jit_revocations_stuck",] == 1
+        assert seen["jit_sessions", "LIVE"] == 0
+        assert seen["jit_figure_missing", "recent_events"] == 1
+        assert seen["jit_figure_missing", "time_to_elevation"] == 1
+        assert ("jit_recent", "elevations") not in seen
+        assert seen["jit_recent", "revocations"] == 0
+
+    def test_what_there_is_no_time_for_is_told_as_missing(self, monkeypatch) -> None:
+        monkeypatch.setattr(asking, "ALL_SECONDS", -1)
+        seen = samples()
+        assert seen["jit_database_up",] == 1
+        assert seen["jit_figure_missing", "revocations_overdue"] == 1
+        assert ("jit_revocations_stuck",) not in seen
 
     def test_tells_that_the_database_is_away(self, monkeypatch) -> None:
         def cursor() -> None:
