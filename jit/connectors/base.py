@@ -119,7 +119,8 @@ class Caps:
 @dataclass(frozen=True, slots=True)
 class GrantSpec:
     """What a connector is told of a grant. `external_name` is derived from the grant's id and
-    was committed before; `ends_at` is aware and in UTC.
+    was committed before; `ends_at` is aware and in UTC; `earlier` is the evidence of the attempts
+    at its revocation so far.
     """
 
     grant_id: str
@@ -128,6 +129,7 @@ class GrantSpec:
     role_config: Mapping[str, Any]
     ends_at: dt.datetime
     generation: int = 1
+    earlier: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.ends_at.tzinfo is None:
@@ -206,15 +208,24 @@ def _no_journal(call: Call) -> None:
     log.debug("call %s ok=%s in %d ms", call.step, call.ok, call.milliseconds)
 
 
+type Evidence = Mapping[str, Any]
+
+
+def _keep_nothing(known: Mapping[str, Evidence]) -> None:
+    log.debug("evidence of %d", len(known))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """The one door to a target: it journals each call, ends it in time, and is where the
-    conformance kit crashes the caller (`interfere` is for the kit alone).
+    conformance kit crashes the caller (`interfere` is for the kit alone). `keep` commits evidence
+    by external name, of an attempt that is not over yet.
     """
 
     timeout_seconds: float = 10.0
     journal: Callable[[Call], None] = _no_journal
     resolve_db: Callable[[str], SecretStr] | None = None
+    keep: Callable[[Mapping[str, Evidence]], None] = _keep_nothing
     interfere: Callable[[str, Moment], None] | None = field(default=None, repr=False)
 
     def call[T](self, step: str, fn: Callable[[], T], *, abort: Callable[[], None]) -> T:
@@ -252,6 +263,17 @@ class Context:
     def secret(self, reference: str) -> SecretStr:
         """Return what a SecretRef points to, read now. Raises secret_refs.SecretUnavailable."""
         return secret_refs.resolve(reference, resolve_db=self.resolve_db)
+
+    def remember(self, known: Mapping[str, Evidence]) -> None:
+        """Commit what is known of these (by external name) before a step that takes it from
+        sight: should we die after it, the next attempt is told (GrantSpec.earlier).
+        """
+        if not known:
+            return
+        try:
+            self.keep(known)
+        except Exception:  # what takes power away waits for no witness
+            log.exception("could not keep the evidence of %s", ", ".join(known))
 
     def _write(self, call: Call) -> None:
         try:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import connection
 
 from jit.catalog.models import Target
-from jit.connectors import registry
+from jit.connectors import evidence, registry
 from jit.connectors.base import (
     Connector,
     ConnectorError,
+    Evidence,
     GrantSpec,
     Health,
     InvalidConfig,
@@ -53,6 +55,7 @@ def spec_of(grant: Grant, *, ends_at: dt.datetime | None = None) -> GrantSpec:
         role_config=grant.role.config,
         ends_at=deadline,
         generation=grant.generation,
+        earlier=evidence.settled(grant.evidence),
     )
 
 
@@ -96,16 +99,41 @@ def revoke(
     """Take the privileges of one target back, each proven or failed, in the order given."""
     started = time.monotonic()
     try:
+        connector = connector_of(target)
+        keeping = connector.within(replace(connector.context, keep=_keeper(grants)))
         answers: list[Revoked | ConnectorError] = list(
-            connector_of(target).revoke(
-                [spec_of(grant, ends_at=grant.ends_at or now) for grant in grants]
-            )
+            keeping.revoke([spec_of(grant, ends_at=grant.ends_at or now) for grant in grants])
         )
     except ConnectorError as failure:
         answers = [failure] * len(grants)
     milliseconds = int((time.monotonic() - started) * 1000)
     _journal_all(grants, answers, now=now, milliseconds=milliseconds)
     return answers
+
+
+def _keeper(grants: Sequence[Grant]) -> Callable[[Mapping[str, Evidence]], None]:
+    """Return what commits the evidence of an attempt under way, beside that of earlier ones, for
+    as long as the grants are in this worker's hands.
+    """
+    by_name = {grant.external_name: grant for grant in grants}
+
+    def keep(known: Mapping[str, Evidence]) -> None:
+        ours = {name: by_name[name] for name in known if name in by_name}
+        kept = [evidence.with_unfinished(ours[name].evidence, known[name]) for name in ours]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE elevation_grant AS g SET evidence = k.evidence::jsonb "
+                "FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS k(id, evidence, lease) "
+                "WHERE g.id = k.id AND g.state = 'REVOKING' "
+                "AND g.lease_until IS NOT DISTINCT FROM k.lease",
+                [
+                    [grant.pk for grant in ours.values()],
+                    [json.dumps(each) for each in kept],
+                    [grant.lease_until for grant in ours.values()],
+                ],
+            )
+
+    return keep
 
 
 def _journal_all(

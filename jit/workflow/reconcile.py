@@ -117,4 +117,10 @@ def _remove(orphan: Orphan, seen: Seen, *, actor: Actor) -> None:
             f"{orphan.target.slug} kept {orphan.external_name}: {answer}. Look at the target."
         )
     with transaction.atomic():
-        elevation.resolve_orphan(orphan=orphan, resolution="removed", actor=actor, now=db.now())
+        elevation.resolve_orphan(
+            orphan=orphan,
+            resolution="removed",
+            evidence=answer.evidence,
+            actor=actor,
+            now=db.now(),
+        )

@@ -15,6 +15,7 @@ from django.db import transaction
 
 from jit.audit import operations as audit
 from jit.catalog import queries as catalog
+from jit.connectors import evidence
 from jit.connectors.base import Ambiguous, ConnectorError, Revoked
 from jit.elevation import operations as elevation
 from jit.elevation import provisioning, queries
@@ -38,11 +39,12 @@ LONGEST_TURN = 1.0
 """Seconds that a claim waits for another's; one that hangs (on a lost connection) stops none."""
 _NEEDED = (
     "state", "external_name", "generation", "ends_at", "end_reason", "duration_seconds",
-    "lease_until", "revoking_since", "rang_at", "tries", "role", "target", "user", "request",
+    "evidence", "lease_until", "revoking_since", "rang_at", "tries",
+    "role", "target", "user", "request",
     "user__username", "user__is_active", "request__ticket_system", "request__ticket_key",
 )  # fmt: skip
 """All that is read of a grant on its way out; anything else would be fetched for each alone."""
-STILL_OPEN = Ambiguous("an access session through a gateway may still be open")
+STILL_OPEN = "an access session through a gateway may still be open"
 
 
 class NotYours(NotAllowed):
@@ -221,7 +223,9 @@ def _work(batch: Sequence[Grant]) -> int:
         gone += _finish(
             grants,
             [
-                STILL_OPEN if grant.pk in still_open and isinstance(answer, Revoked) else answer
+                Ambiguous(STILL_OPEN, evidence=answer.evidence)
+                if grant.pk in still_open and isinstance(answer, Revoked)
+                else answer
                 for grant, answer in zip(grants, answers, strict=True)
             ],
         )
@@ -238,16 +242,18 @@ def _cut(grants: Sequence[Grant], now: dt.datetime) -> set[UUID]:
 
 
 def _finish(grants: Sequence[Grant], answers: Sequence[Revoked | ConnectorError]) -> int:
-    """Commit ENDED with its evidence where the target was seen clean; the rest tries again."""
+    """Commit ENDED with its evidence where the target was seen clean; the rest tries again. What
+    an attempt saw and did is added to what the ones before did, whether it came to its end or not.
+    """
     clean: dict[UUID, dict[str, Any]] = {}
-    failed: list[tuple[Grant, str]] = []
+    failed: list[tuple[Grant, str, dict[str, Any]]] = []
     for grant, answer in zip(grants, answers, strict=True):
+        known = evidence.merged(evidence.settled(grant.evidence), answer.evidence)
         if isinstance(answer, Revoked) and answer.absent:
-            clean[grant.pk] = dict(answer.evidence)
+            clean[grant.pk] = known
         else:
-            failed.append(
-                (grant, str(answer) if isinstance(answer, ConnectorError) else "still there")
-            )
+            error = str(answer) if isinstance(answer, ConnectorError) else "still there"
+            failed.append((grant, error, known))
     with transaction.atomic():
         now = db.now()
         moved = audit.transition_many(
@@ -259,25 +265,27 @@ def _finish(grants: Sequence[Grant], answers: Sequence[Revoked | ConnectorError]
             changes={
                 pk: {
                     "revocation_verified_at": now,
-                    "evidence": evidence,
+                    "evidence": known,
                     "lease_until": None,
                     "next_try_at": None,
                     "last_error": "",
                     "credential": None,
                 }
-                for pk, evidence in clean.items()
+                for pk, known in clean.items()
             },
-            bodies={pk: {"evidence": evidence} for pk, evidence in clean.items()},
+            bodies={pk: {"evidence": known} for pk, known in clean.items()},
         )
         tell.ended(grants=moved, now=now, at_once=False)
-        for grant, error in failed:
-            _again(grant, error=error, now=now)
+        for grant, error, known in failed:
+            _again(grant, error=error, known=known, now=now)
         hints.about_requests((grant.request_id, [grant.user_id]) for grant in grants)
     return len(moved)
 
 
-def _again(grant: Grant, *, error: str, now: dt.datetime) -> None:
-    """Keep the grant in REVOKING and try again, for ever; ring once it takes too long."""
+def _again(grant: Grant, *, error: str, known: dict[str, Any], now: dt.datetime) -> None:
+    """Keep the grant in REVOKING with what is `known` of it by now, and try again, for ever; ring
+    once it takes too long. The log has the first failure, and each that found something new.
+    """
     next_try_at = now + backoff(grant.tries)
     since = grant.revoking_since or now
     rings = grant.rang_at is None and now - since >= dt.timedelta(seconds=settings.STUCK_AFTER)
@@ -286,16 +294,23 @@ def _again(grant: Grant, *, error: str, now: dt.datetime) -> None:
         lease_until=None,
         next_try_at=next_try_at,
         last_error=error[:1000],
+        evidence=known,
         **({"rang_at": now} if rings else {}),
     )
     log.warning("revocation of %s failed (try %d): %s", grant, grant.tries + 1, error)
-    if rings or grant.tries == 0:
+    learnt = evidence.findings(known) != evidence.findings(evidence.settled(grant.evidence))
+    if rings or learnt or grant.tries == 0:
         audit.record(
             action="grant.revocation-stuck" if rings else "grant.attempt-failed",
             actor=CLOCK,
             now=now,
             subject=audit.Subject(type="grant", id=str(grant.pk), label=str(grant)),
-            body={"step": "revoke", "error": error[:1000], "since": rfc3339(since)},
+            body={
+                "step": "revoke",
+                "error": error[:1000],
+                "since": rfc3339(since),
+                "evidence": known,
+            },
             request_id=grant.request_id,
             grant_id=grant.pk,
         )

@@ -34,16 +34,21 @@ class DeadlineLater(PostgreSQL):
 
 
 class _CutsNothing(ending.Endings):
+    def _terminate(self, chunk: Sequence[batch.Ending]) -> None: ...
+
     def _cut(self, chunk: Sequence[batch.Ending]) -> None:
         for one in chunk:
             one.evidence["connections_cut"] = 0
 
     def _prove(self, chunk: Sequence[batch.Ending]) -> None:
         with self._wires.borrow(self._context) as wire:
-            now, there, _ = look.what_is_left(wire, [one.name for one in chunk], [])
+            now, there = look.what_is_left(wire, [one.name for one in chunk])
         for one in chunk:
+            if one.name in there:
+                one.conclude(now, there[one.name], ())
+                continue
             one.answer = Revoked(
-                absent=one.name not in there,
+                absent=True,
                 evidence={
                     "observed_at": clock.rfc3339(now),
                     "roles_found": 0,

@@ -136,6 +136,7 @@ class PostgreSQLGround(Ground):
         with_secret = Context(
             timeout_seconds=context.timeout_seconds,
             journal=context.journal,
+            keep=context.keep,
             interfere=context.interfere,
             resolve_db=lambda name: SecretStr(SERVICE_PASSWORD),
         )

@@ -62,6 +62,7 @@ def target(home: Path, version: str, log: Path) -> tuple[list[Cluster | Valkey],
     version's programs, for the contracts to be tried on it by hand in place of 18's.
     """
     server = cluster(home, version, log)
+    server.settings = {"max_prepared_transactions": "8"}  # The server's own default is none.
     if version == "18" and (given := os.environ.get("JIT_TEST_POSTGRES")):
         server.binaries = Path(given)
     server.start()

@@ -10,8 +10,6 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from psycopg import sql
-
 from jit.connectors.base import (
     Caps,
     Config,
@@ -26,14 +24,24 @@ from jit.connectors.base import (
     Revoked,
     Seen,
 )
-from jit.connectors.postgresql import batch, ending, health, look, means, reach, replicas, writes
+from jit.connectors.postgresql import (
+    batch,
+    blockers,
+    ending,
+    health,
+    look,
+    means,
+    reach,
+    replicas,
+    writes,
+)
 from jit.connectors.postgresql.config import (
     EXTERNAL_NAME,
     PostgreSQLConfig,
     PostgreSQLRole,
     psql_line,
 )
-from jit.connectors.postgresql.wire import Wire, Wires
+from jit.connectors.postgresql.wire import Busy, Wire, Wires
 from jit.kernel import clock
 
 
@@ -86,12 +94,10 @@ class PostgreSQL(Connector):
         password = secrets.token_urlsafe(24)
         with self._giving() as wire:
             by = writes.means_for(wire.version)
-            row = self._begin(wire, spec)
+            row = self._begin(wire, by, spec)
             existing = look.Found.of(row) if row["oid"] is not None else None
             if existing:
                 self._refuse_a_strangers(existing, spec)
-            if by.is_revoked(wire, spec.external_name):
-                raise Refused(f"{spec.external_name} was revoked already; it is not given again")
             self._refuse_a_way_round(wire, role.member_of)
             note = {
                 "jit": 1,
@@ -113,8 +119,9 @@ class PostgreSQL(Connector):
                 comment=json.dumps(note),
                 connection_limit=self.config.connection_limit,
             )
-            by.write(wire, draft, existing)
-            wire.commit("commit")
+            with self._naming(wire):
+                by.write(wire, draft, existing)
+            by.commit(wire, spec.external_name)
             version = wire.version
         return Issued(
             credential=self._credential(spec, role, password, sets_role=by.sets_role_at_login),
@@ -130,14 +137,16 @@ class PostgreSQL(Connector):
     def extend(self, spec: GrantSpec) -> None:
         _check_name(spec)
         with self._giving() as wire:
-            row = self._begin(wire, spec)
+            by = writes.means_for(wire.version)
+            row = self._begin(wire, by, spec)
             if row["oid"] is None:
                 raise Refused(f"{spec.external_name} is not there: the target lost it")
             found = look.Found.of(row)
             self._refuse_a_strangers(found, spec)
             if found.deadline is None or found.deadline < spec.ends_at:
-                writes.means_for(wire.version).extend(wire, found, spec.ends_at)
-            wire.commit("commit")
+                with self._naming(wire):
+                    by.extend(wire, found, spec.ends_at)
+            by.commit(wire, spec.external_name)
 
     def observe(self) -> list[Seen]:
         with self.wires.borrow(self.context) as wire:
@@ -150,9 +159,12 @@ class PostgreSQL(Connector):
     def cut(self, spec: GrantSpec) -> int:
         _check_name(spec)
         with self.wires.borrow(self.context) as wire:
-            rows = wire.ask("look", look.many_roles([spec.external_name]))
-            here = sum(batch.end_connections(wire, {row["oid"] for row in rows}).values())
-        return here + replicas.terminate(self.wires, self.context, name=spec.external_name)
+            ending = batch.Ending(spec)
+            batch.cut(wire, [ending], seconds=self.context.timeout_seconds)
+        there = replicas.terminate(self.wires, self.context, name=spec.external_name)
+        if ending.left:
+            raise Busy(f"{len(ending.left)} connections were told to end and have not")
+        return len(ending.told) + there
 
     def end_backend(self, external_name: str, pid: int) -> bool:
         """End one backend of this ephemeral role and return whether it was there."""
@@ -189,20 +201,19 @@ class PostgreSQL(Connector):
         hasty = replace(self.context, timeout_seconds=self.context.timeout_seconds / 2)
         return self.wires.borrow(hasty)
 
-    def _begin(self, wire: Wire, spec: GrantSpec) -> dict[str, Any]:
-        """Begin a transaction, take the role's lock, and return how things stand.
+    def _naming(self, wire: Wire) -> AbstractContextManager[None]:
+        return blockers.named(self.wires, self.context, wire)
 
-        The lock's answer arrives before anything is written: whatever of us is still on its
-        way later, a revoke that holds the lock has seen it or shuts it out.
+    def _begin(self, wire: Wire, by: means.Means, spec: GrantSpec) -> Mapping[str, Any]:
+        """Begin a transaction that gives the role, and return how things stand.
+
+        Whatever of us is still on its way later, a revocation waits for it or shuts it out.
         """
-        statement = sql.SQL("SELECT pg_advisory_xact_lock({}); ").format(
-            look.lock_key(spec.external_name)
-        )
-        row = wire.begin(
-            "begin",
-            statement + look.one_role(spec.external_name),
-            lock_seconds=wire.context.timeout_seconds / 2,
-        )[0]
+        with self._naming(wire):
+            seconds = wire.context.timeout_seconds / 2
+            row = by.begin(wire, spec.external_name, lock_seconds=seconds)
+        if row["revoked"]:
+            raise Refused(f"{spec.external_name} was revoked already; it is not given again")
         now: dt.datetime = row["now"]
         if spec.ends_at <= now:
             raise Refused(

@@ -8,14 +8,17 @@ grants are spread; without them it makes the roles itself, which is right but sl
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg import sql
 
-from jit.connectors.postgresql.look import Found
+from jit.connectors.base import Refused
+from jit.connectors.postgresql.look import Found, one_role
 from jit.connectors.postgresql.means import Draft
 from jit.connectors.postgresql.wire import Wire
 
@@ -31,6 +34,9 @@ _BURY = sql.SQL(
     "INSERT INTO jit.tombstone (name) SELECT unnest({}::text[]) ON CONFLICT DO NOTHING;"
     " DELETE FROM jit.tombstone WHERE at < clock_timestamp() - interval '30 days'"
 )
+# Ours until the commit, which takes it out again. Not there to be taken: the role was revoked.
+_CLAIM = sql.SQL("INSERT INTO jit.tombstone (name) VALUES ({}) ON CONFLICT DO NOTHING; ")
+_LET_GO = sql.SQL("DELETE FROM jit.tombstone WHERE name = {}; ")
 _USELESS = sql.SQL("ALTER ROLE {} NOLOGIN CONNECTION LIMIT 0 PASSWORD NULL VALID UNTIL '-infinity'")
 
 
@@ -83,60 +89,88 @@ class Direct:
         )
         wire.ask("move deadline", _script(_acting_as(wire, found.maker, [statement])))
 
-    def is_revoked(self, wire: Wire, name: str) -> bool:
-        return self._set_up(wire).tombstones and bool(
-            wire.ask("look for tombstone", "SELECT 1 FROM jit.tombstone WHERE name = %s", [name])
-        )
+    def begin(self, wire: Wire, name: str, *, lock_seconds: float) -> Mapping[str, Any]:
+        tombstones = self._set_up(wire).tombstones
+        claim = _CLAIM.format(sql.Literal(name)) if tombstones else sql.Composed([])
+        statement = claim + one_role(name, tombstones=tombstones)
+        return wire.begin("begin", statement, lock_seconds=lock_seconds)[0]
 
-    def neutralise(
+    def commit(self, wire: Wire, name: str) -> None:
+        let_go = _LET_GO.format(sql.Literal(name)) if self._set_up(wire).tombstones else None
+        commit = sql.SQL("COMMIT").format()
+        wire.ask("commit", let_go + commit if let_go else commit, committing=True)
+
+    def bury(self, wire: Wire, names: Sequence[str], *, lock_seconds: float) -> None:
+        if self._set_up(wire).tombstones:
+            tombs = _BURY.format(sql.Literal(sorted(names)))
+            wire.transact("bury", [tombs], lock_seconds=lock_seconds)
+        else:
+            self._wait_for_givers(wire, names, lock_seconds=lock_seconds)
+
+    def _wait_for_givers(self, wire: Wire, names: Sequence[str], *, lock_seconds: float) -> None:
+        """Wait for whoever is making one of these roles, where there is no table of ours: its
+        name can't be written twice. That nobody makes it later can't be had there.
+        """
+        known = wire.ask(
+            "look", "SELECT rolname::text AS name FROM pg_roles WHERE rolname = ANY(%s)", [[*names]]
+        )
+        absent = sorted({*names} - {row["name"] for row in known})
+        statements: list[sql.Composed] = []
+        for name in absent:
+            make = sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name))
+            statements += _acting_as(wire, self._set_up(wire).maker_for(name), [make])
+        if not statements:
+            return
+        undo = sql.SQL("ROLLBACK; BEGIN").format()
+        with contextlib.suppress(Refused):  # Who may make no role is making none.
+            wire.transact("try the names", [*statements, undo], lock_seconds=lock_seconds)
+
+    def neutralise(self, wire: Wire, roles: Sequence[Found], *, lock_seconds: float) -> None:
+        statements: list[sql.Composed] = []
+        for maker, of in _by_maker(roles):
+            useless = [_USELESS.format(sql.Identifier(role.name)) for role in of]
+            statements += _acting_as(wire, maker, useless)
+        wire.transact("neutralise", statements, lock_seconds=lock_seconds)
+
+    def withdraw(
         self,
         wire: Wire,
-        asked: Sequence[str],
-        there: Sequence[Found],
+        names: Sequence[str],  # noqa: ARG002 -- of the functions up to 15
         members: Mapping[str, Collection[str]],
+        *,
+        lock_seconds: float,
     ) -> None:
-        statements: list[sql.Composed] = []
-        for maker, roles in _by_maker(there):
-            useless = [_USELESS.format(sql.Identifier(role.name)) for role in roles]
-            statements += _acting_as(wire, maker, useless)
-        statements += [
+        statements = [
             sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(role), _list(sorted(of)))
             for role, of in sorted(members.items())
         ]
-        if self._set_up(wire).tombstones:
-            statements.append(_BURY.format(sql.Literal(list(asked))))
         if statements:
-            wire.ask("neutralise", _script(statements))
+            wire.transact("withdraw", statements, lock_seconds=lock_seconds)
 
-    def remove(
-        self, wire: Wire, asked: Sequence[str], there: Sequence[Found], *, tombstones: bool
-    ) -> None:
-        """Drop those that are `there`, leave a tombstone for all that were `asked` for, and
-        commit the transaction that the caller began.
-        """
-        statements = [_BURY.format(sql.Literal(list(asked)))] if tombstones else []
-        statements += _dropping(wire, there)
-        wire.ask("remove", _script([*statements, sql.SQL("COMMIT").format()]), committing=True)
+    def drop_begun(self, wire: Wire, roles: Sequence[Found]) -> None:
+        """Drop them in the transaction that the caller began, and commit it."""
+        script = _script([*_dropping(wire, roles), sql.SQL("COMMIT").format()])
+        wire.ask("remove", script, committing=True)
 
-    def adopt(self, wire: Wire, found: Found) -> None:
+    def adopt(self, wire: Wire, found: Found, *, lock_seconds: float) -> None:
         statement = sql.SQL("GRANT {} TO SESSION_USER WITH INHERIT TRUE, SET TRUE")
-        self._alone(wire, "adopt", found, statement.format(sql.Identifier(found.name)))
+        statements = [statement.format(sql.Identifier(found.name))]
+        wire.transact("adopt", _acting_as(wire, found.maker, statements), lock_seconds=lock_seconds)
 
-    def disown(self, wire: Wire, found: Found) -> None:
-        statement = sql.SQL("REVOKE {} FROM SESSION_USER")
-        self._alone(wire, "disown", found, statement.format(sql.Identifier(found.name)))
+    def disown(self, wire: Wire, found: Found, *, lock_seconds: float) -> None:
+        statements = [sql.SQL("REVOKE {} FROM SESSION_USER").format(sql.Identifier(found.name))]
+        wire.transact(
+            "disown", _acting_as(wire, found.maker, statements), lock_seconds=lock_seconds
+        )
 
-    def release(self, wire: Wire, name: str, escrow: str) -> None:
+    def release(self, wire: Wire, name: str, escrow: str, *, lock_seconds: float) -> None:
         role = sql.Identifier(name)
         statement = sql.SQL("REASSIGN OWNED BY {} TO {}; DROP OWNED BY {}")
-        wire.ask("release owned", statement.format(role, sql.Identifier(escrow), role))
+        statements = [statement.format(role, sql.Identifier(escrow), role)]
+        wire.transact("release owned", statements, lock_seconds=lock_seconds)
 
-    def drop(self, wire: Wire, roles: Sequence[Found]) -> None:
-        statements = _dropping(wire, roles)
-        wire.ask("drop", _transaction(statements), committing=True)
-
-    def _alone(self, wire: Wire, step: str, found: Found, statement: sql.Composed) -> None:
-        wire.ask(step, _transaction(_acting_as(wire, found.maker, [statement])), committing=True)
+    def drop(self, wire: Wire, roles: Sequence[Found], *, lock_seconds: float) -> None:
+        wire.transact("drop", _dropping(wire, roles), lock_seconds=lock_seconds)
 
     def _set_up(self, wire: Wire) -> SetUp:
         if self._found is None:
@@ -178,7 +212,3 @@ def _list(names: Sequence[str]) -> sql.Composed:
 
 def _script(statements: Sequence[sql.Composed]) -> sql.Composed:
     return sql.SQL("; ").join(statements)
-
-
-def _transaction(statements: Sequence[sql.Composed]) -> sql.Composed:
-    return sql.SQL("BEGIN; ") + _script(statements) + sql.SQL("; COMMIT")

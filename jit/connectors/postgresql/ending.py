@@ -1,11 +1,13 @@
-"""Revoking many grants at once: quiet roles go at once, others step by step; all are proven."""
+"""Revoking many grants at once: open connections end first, then the roles; all are proven."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from jit.connectors import evidence
 from jit.connectors.base import (
     Ambiguous,
     ConnectorError,
@@ -13,20 +15,36 @@ from jit.connectors.base import (
     GrantSpec,
     InvalidConfig,
     Refused,
-    Residue,
     Revoked,
 )
-from jit.connectors.postgresql import batch, look, means, quiet, replicas, traces, writes
+from jit.connectors.postgresql import (
+    batch,
+    blockers,
+    look,
+    means,
+    quiet,
+    replicas,
+    traces,
+    writes,
+)
 from jit.connectors.postgresql.batch import Ending
 from jit.connectors.postgresql.config import EXTERNAL_NAME, PostgreSQLConfig, PostgreSQLRole
-from jit.connectors.postgresql.wire import Busy, StillNeeded, Wire, Wires
-from jit.kernel import clock
+from jit.connectors.postgresql.wire import Busy, Wire, Wires
+
+_AT_FIRST = 0.3
+"""Seconds that are waited for connections to end before anything else is done."""
+_SUSPICION = 0.1
+"""Seconds after which a statement that was held up before is asked who holds it up."""
 
 
 class Endings:
     """A batch. Each phase is done for all before the next begins, so that nobody keeps access
-    because others are still being tidied up. Where a chunk fails its members are tried one by
-    one; where the target itself fails, all that is not done yet answers so.
+    because others are still being tidied up. Connections are told to end before any lock is asked
+    for, whatever comes of the rest.
+
+    A step that fails for one hinders no other step and no other grant: where a chunk fails its
+    members are tried one by one, and what is seen at the end is the answer. Where the target itself
+    fails, all that is not answered yet answers so.
     """
 
     def __init__(
@@ -41,26 +59,35 @@ class Endings:
         self._context = context
         self._specs = specs
         self._all = {spec.external_name: Ending(spec) for spec in specs}
+        self._names = False
+        self._wait = min(batch.LONGEST_WAIT, context.timeout_seconds / 2)
 
     def run(self) -> list[Revoked | ConnectorError]:
         for ending in self._all.values():
             if not EXTERNAL_NAME.fullmatch(ending.name):
                 ending.fail(Refused(f"{ending.name!r} is no name of ours; nothing was touched"))
-        self._phase(self._remove_quiet)
-        self._phase(self._neutralise, but_removed=True)
+        self._phase(self._terminate)
+        self._phase(self._bury)
+        self._phase(self._remove_quiet, lambda one: not one.told)
+        self._phase(self._neutralise, lambda one: not one.removed)
         self._phase(self._cut)
+        self._phase(self._withdraw, lambda one: not (one.removed or one.neutralised))
         self._phase(self._cut_on_replicas)
         self._phase(self._trace)
-        self._phase(self._drop, but_removed=True)
+        self._phase(self._drop, lambda one: not one.removed)
+        self._phase(self._prove, lambda one: one.removed)
+        self._phase(self._tidy)
+        self._phase(self._withdraw, lambda one: not one.removed)
         self._phase(self._prove)
         lost = Ambiguous("the revocation did not come to its end")
         return [self._all[spec.external_name].answer or lost for spec in self._specs]
 
-    def _pending(self) -> list[Ending]:
-        return [ending for ending in self._all.values() if ending.answer is None]
-
-    def _phase(self, act: Callable[[Sequence[Ending]], None], *, but_removed: bool = False) -> None:
-        pending = [one for one in self._pending() if not (but_removed and one.removed)]
+    def _phase(
+        self,
+        act: Callable[[Sequence[Ending]], None],
+        which: Callable[[Ending], bool] = lambda _one: True,
+    ) -> None:
+        pending = [one for one in self._all.values() if one.answer is None and which(one)]
         for chunk in batch.chunks(pending):
             try:
                 act(chunk)
@@ -68,83 +95,105 @@ class Endings:
                 if batch.is_the_targets(error):
                     self._fail_all(error)
                     return
-                for ending in chunk:
-                    if ending.answer is not None:
-                        continue
-                    if not self._alone(act, ending, error, only=len(chunk) == 1):
-                        return
+                if len(chunk) == 1 and not isinstance(error, Busy):
+                    chunk[0].hinder(error)
+                elif not self._each_alone(act, chunk):
+                    return
 
-    def _alone(
-        self,
-        act: Callable[[Sequence[Ending]], None],
-        ending: Ending,
-        error: ConnectorError,
-        *,
-        only: bool,
-    ) -> bool:
-        """Do one ending of a chunk that failed; return False if the target itself fails."""
-        if only:
-            ending.fail(error)
-            return True
-        try:
-            act([ending])
-        except ConnectorError as its_own:
-            if batch.is_the_targets(its_own):
-                self._fail_all(its_own)
-                return False
-            ending.fail(its_own)
+    def _each_alone(self, act: Callable[[Sequence[Ending]], None], chunk: Sequence[Ending]) -> bool:
+        """Act on each of a chunk that failed, and name who holds it up; return False if the target
+        itself fails.
+        """
+        for ending in chunk:
+            try:
+                self._names = True
+                act([ending])
+            except ConnectorError as error:
+                if batch.is_the_targets(error):
+                    self._fail_all(error)
+                    return False
+                ending.hinder(error)
+            finally:
+                self._names = False
         return True
 
     def _fail_all(self, error: ConnectorError) -> None:
-        for ending in self._pending():
-            ending.fail(error)
+        for ending in self._all.values():
+            if ending.answer is None:
+                ending.fail(error)
+
+    def _naming(self, wire: Wire, *, suspect: bool = False) -> AbstractContextManager[None]:
+        """Name who holds up what is done for one that was held up already, or is `suspect`."""
+        if not (suspect or self._names):
+            return contextlib.nullcontext()
+        return blockers.named(self._wires, self._context, wire, after=_SUSPICION)
+
+    def _remember(self, endings: Sequence[Ending]) -> None:
+        """Commit what is known of these, which the next step takes away from sight."""
+        self._context.remember({one.name: one.so_far() for one in endings if one.found})
+
+    # --- Power away --------------------------------------------------------------------
+
+    def _terminate(self, chunk: Sequence[Ending]) -> None:
+        """Tell all connections to end, which no lock can hinder, and give them a moment: what they
+        hold is let go with them.
+        """
+        with self._wires.borrow(self._context) as wire:
+            if batch.terminate(wire, chunk):
+                batch.cut(wire, chunk, seconds=min(_AT_FIRST, self._wait))
+
+    def _bury(self, chunk: Sequence[Ending]) -> None:
+        with self._wires.borrow(self._context) as wire, self._naming(wire):
+            by = writes.means_for(wire.version)
+            by.bury(wire, [ending.name for ending in chunk], lock_seconds=self._wait)
+        for ending in chunk:
+            ending.buried = True
 
     def _remove_quiet(self, chunk: Sequence[Ending]) -> None:
         """Drop at once what nothing hinders; the long way looks into everything else."""
-        wait = min(batch.LONGEST_WAIT, self._context.timeout_seconds / 2)
         try:
             with self._wires.borrow(self._context) as wire:
                 if wire.version >= means.SINCE_DIRECT:
-                    quiet.remove(wire, chunk, lock_seconds=wait)
+                    quiet.remove(wire, chunk, lock_seconds=self._wait, remember=self._remember)
         except ConnectorError as error:
             if batch.is_the_targets(error):
                 raise
 
     def _neutralise(self, chunk: Sequence[Ending]) -> None:
-        """Make the roles useless in one transaction: no log-in, no password, no time left, no
-        membership. Those that somebody else is writing at this moment are waited for one by one.
-        """
-        busy: list[Ending] = []
+        """Make the roles useless: no log-in, no password, no time left."""
         with self._wires.borrow(self._context) as wire:
-            names = [ending.name for ending in chunk]
-            lock = look.try_locks(names) if len(names) > 1 else look.wait_for_lock(names[0])
-            wait = min(batch.LONGEST_WAIT, self._context.timeout_seconds / 2)
-            rows = wire.begin("lock", lock, lock_seconds=wait)
-            taken = {row["name"] for row in rows if row["locked"]}
-            busy = [ending for ending in chunk if ending.name not in taken]
-            ours = [ending for ending in chunk if ending.name in taken]
-            there = {row["name"]: row for row in wire.ask("look", look.many_roles(taken))}
-            found = {name: look.Found.of(row) for name, row in there.items()}
-            members: dict[str, list[str]] = {}
-            for name, row in there.items():
-                for role in row["given"]:
-                    members.setdefault(role, []).append(name)
             by = writes.means_for(wire.version)
-            by.neutralise(wire, sorted(taken), list(found.values()), members)
-            wire.commit("commit neutral")
-            version, mode = wire.version, by.label
-        for ending in ours:
-            name = ending.name
-            batch.note(ending, there.get(name), found.get(name), mode=mode, version=version)
-        for ending in busy:
-            if not self._alone(self._neutralise, ending, Busy("busy"), only=False):
-                return
+            names = [ending.name for ending in chunk]
+            there = {row["name"]: row for row in wire.ask("look", look.many_roles(names))}
+            for ending in chunk:
+                ending.note(there.get(ending.name), mode=by.label, version=wire.version)
+            useful = [one.found for one in chunk if one.found]
+            if useful:
+                with self._naming(wire):
+                    by.neutralise(wire, useful, lock_seconds=self._wait)
+        for ending in chunk:
+            if ending.found:
+                ending.evidence["neutralised"] = True
 
     def _cut(self, chunk: Sequence[Ending]) -> None:
         with self._wires.borrow(self._context) as wire:
-            ended = batch.end_connections(wire, {e.oid for e in chunk if e.oid is not None})
+            batch.cut(wire, chunk, seconds=self._context.timeout_seconds)
+
+    def _withdraw(self, chunk: Sequence[Ending]) -> None:
+        """Take away the memberships of those that can't be made useless, or not be removed; all
+        others lose them with the role.
+        """
+        members: dict[str, list[str]] = {}
         for ending in chunk:
-            ending.evidence["connections_cut"] = ended.get(ending.oid or 0, 0)
+            for role in ending.given:
+                members.setdefault(role, []).append(ending.name)
+        if not members and not any(ending.found for ending in chunk):
+            return
+        with self._wires.borrow(self._context) as wire, self._naming(wire):
+            by = writes.means_for(wire.version)
+            by.withdraw(wire, [e.name for e in chunk if e.found], members, lock_seconds=self._wait)
+
+    # --- What is left ------------------------------------------------------------------
 
     def _cut_on_replicas(self, chunk: Sequence[Ending]) -> None:
         replicas.cut(self._wires, self._context, chunk)
@@ -184,28 +233,34 @@ class Endings:
         return list(dict.fromkeys([*named, self._config.database]))
 
     def _drop(self, chunk: Sequence[Ending]) -> None:
-        there = [ending for ending in chunk if ending.oid is not None]
+        """Drop those that nothing depends on."""
+        if not any(ending.found for ending in chunk):
+            return
+        self._remember(chunk)
+        with self._wires.borrow(self._context) as wire:
+            by = writes.means_for(wire.version)
+            needed = look.dependents(wire, {oid for one in chunk for oid in one.oids})
+            clean = [one for one in chunk if one.found and one.found.oid not in needed]
+            roles = [one.found for one in clean if one.found]
+            if roles:
+                with self._naming(wire):
+                    by.drop(wire, roles, lock_seconds=self._wait)
+        for ending in clean:
+            ending.removed = True
+
+    def _tidy(self, chunk: Sequence[Ending]) -> None:
+        """Hand on what each owns and drop it; what can't be dropped stays neutralised."""
+        there = [ending for ending in chunk if ending.found and not ending.removed]
         if not there:
             return
         with self._wires.borrow(self._context) as wire:
             by = writes.means_for(wire.version)
-            needed = look.dependents(wire, {e.oid for e in there if e.oid is not None})
-            clean = [ending for ending in there if ending.oid not in needed]
-            if clean:
-                self._drop_clean(wire, by, clean)
+            needed = look.dependents(wire, {oid for one in there for oid in one.oids})
         for ending in there:
             if ending.found and ending.found.oid in needed:
-                self._tidy(by, ending, ending.found, needed[ending.found.oid])
+                self._hand_on(by, ending, ending.found, needed[ending.found.oid])
 
-    def _drop_clean(self, wire: Wire, by: means.Means, clean: Sequence[Ending]) -> None:
-        try:
-            by.drop(wire, [ending.found for ending in clean if ending.found])
-        except StillNeeded as needed:
-            if len(clean) > 1:
-                raise
-            self._leave(clean[0], needed)
-
-    def _tidy(
+    def _hand_on(
         self,
         by: means.Means,
         ending: Ending,
@@ -216,74 +271,42 @@ class Endings:
         if that fails, it stays as it is: neutralised, which is proven again.
         """
         databases = sorted(place for place in places if place) or [self._config.database]
-        patient = replace(self._context, timeout_seconds=self._context.timeout_seconds * 6)
         try:
-            with self._wires.borrow(self._context) as wire:
-                by.adopt(wire, found)
+            with self._wires.borrow(self._context) as wire, self._naming(wire, suspect=True):
+                by.adopt(wire, found, lock_seconds=self._wait)
             for database in databases:
-                with self._wires.borrow(patient, database=database) as wire:
-                    here = look.owned_here(wire, found.oid)
-                    owned = ending.evidence.setdefault("reassigned", [])
-                    owned += [f"{what} in {database}" for what in here]
-                    by.release(wire, ending.name, self._config.escrow_role)
-            with self._wires.borrow(self._context) as wire:
-                by.drop(wire, [found])
+                self._release(by, ending, found, database)
+            with self._wires.borrow(self._context) as wire, self._naming(wire, suspect=True):
+                by.drop(wire, [found], lock_seconds=self._wait)
+            ending.removed = True
         except ConnectorError as error:
             if batch.is_the_targets(error) and not isinstance(error, Ambiguous):
                 with self._wires.borrow(self._context) as wire:  # Is it that one database only?
                     wire.ask("look", "SELECT 1")
-            self._leave(ending, error)
+            ending.hinder(error)
             with (
                 contextlib.suppress(ConnectorError),  # The answer is given; this only tidies up.
                 self._wires.borrow(self._context) as wire,
             ):
-                by.disown(wire, found)
+                by.disown(wire, found, lock_seconds=self._wait)
 
-    def _leave(self, ending: Ending, why: ConnectorError) -> None:
-        """Answer that something is left, with the proof that it is harmless."""
-        with self._wires.borrow(self._context) as wire:
-            now, there, counted = look.what_is_left(wire, [ending.name], [ending.oid or 0])
-            rows = wire.ask("look", look.many_roles([ending.name]))
-        found = there.get(ending.name)
-        harmless = (found is None or found.neutralised) and not counted
-        ending.evidence |= {
-            "observed_at": clock.rfc3339(now),
-            "roles_found": len(there),
-            "connections_found": sum(counted.values()),
-            "neutralised": harmless,
-            "member_of": rows[0]["member_of"] if rows else [],
-        }
-        kept = set(ending.evidence["member_of"])
-        gone = [each for each in ending.evidence.get("memberships_removed", ()) if each not in kept]
-        ending.evidence["memberships_removed"] = gone
-        if not harmless:
-            ending.fail(Ambiguous(f"{ending.name} came back while it was removed: {why.detail}"))
-            return
-        ending.fail(
-            Residue(
-                f"{ending.name} can no longer be used but could not be removed: {why.detail}",
-                evidence=why.evidence,
-            )
-        )
+    def _release(self, by: means.Means, ending: Ending, found: look.Found, database: str) -> None:
+        patient = replace(self._context, timeout_seconds=self._context.timeout_seconds * 6)
+        with self._wires.borrow(patient, database=database) as wire:
+            here = [f"{what} in {database}" for what in look.owned_here(wire, found.oid)]
+            after = evidence.merged(ending.evidence, {"reassigned": here})
+            self._context.remember({ending.name: {**ending.so_far(), **after}})
+            with self._naming(wire, suspect=True):
+                by.release(wire, ending.name, self._config.escrow_role, lock_seconds=self._wait)
+        ending.evidence = after
 
     def _prove(self, chunk: Sequence[Ending]) -> None:
-        names = [ending.name for ending in chunk]
-        oids = {ending.oid for ending in chunk if ending.oid is not None}
         with self._wires.borrow(self._context) as wire:
-            now, there, counted = look.what_is_left(wire, names, oids)
-            if counted:  # It was being let in while we closed the door.
-                batch.end_connections(wire, counted)
-                now, there, counted = look.what_is_left(wire, names, oids)
+            now, there = look.what_is_left(wire, [ending.name for ending in chunk])
+            open_yet = batch.backends(wire, chunk)
+            if any(open_yet.values()):  # It was being let in while we closed the door.
+                batch.cut(wire, chunk, seconds=self._context.timeout_seconds)
+                now, there = look.what_is_left(wire, [ending.name for ending in chunk])
+                open_yet = batch.backends(wire, chunk)
         for ending in chunk:
-            if ending.name in there:
-                ending.fail(Ambiguous(f"{ending.name} is there again: it was given meanwhile"))
-                continue
-            ending.answer = Revoked(
-                absent=True,
-                evidence={
-                    "observed_at": clock.rfc3339(now),
-                    "roles_found": 0,
-                    "connections_found": counted.get(ending.oid or 0, 0),
-                    **ending.evidence,
-                },
-            )
+            ending.conclude(now, there.get(ending.name), open_yet[ending.name])

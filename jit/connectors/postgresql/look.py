@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import sql
 
@@ -63,36 +63,21 @@ def _note(comment: str | None) -> Mapping[str, Any]:
     return note if isinstance(note, dict) and note.get("jit") == 1 else {}
 
 
-def lock_key(name: str) -> sql.Composed:
-    """Return the SQL of the advisory lock's number that keeps two writers of a role apart."""
-    return sql.SQL("hashtextextended({}, 0)").format(sql.Literal(name))
-
-
-def one_role(name: str) -> sql.Composed:
-    """Return a query for the clock, this transaction's id, and the role `name` if it exists."""
+def one_role(name: str, *, tombstones: bool = False) -> sql.Composed:
+    """Return a query for the clock, this transaction's id, and the role `name` if it exists;
+    `revoked` says whether another transaction left a tombstone for it, if there is a table of them.
+    """
+    revoked = sql.SQL("false").format()
+    if tombstones:
+        revoked = sql.SQL(
+            "EXISTS (SELECT FROM jit.tombstone t WHERE t.name = {}"
+            " AND t.xmin::text <> mod(pg_current_xact_id()::text::numeric, 4294967296)::text)"
+        ).format(sql.Literal(name))
     return sql.SQL(
-        "SELECT clock_timestamp() AS now,"
+        "SELECT clock_timestamp() AS now, {revoked} AS revoked,"
         " mod(pg_current_xact_id()::text::numeric, 4294967296)::text AS xid, {role}"
         " FROM (SELECT 1) one LEFT JOIN pg_roles r ON r.rolname = {name}"
-    ).format(role=ROLE, name=sql.Literal(name))
-
-
-def try_locks(names: Iterable[str]) -> sql.Composed:
-    """Return a query for whether each name's lock was free, and is ours until the commit.
-
-    A statement of its own: what is looked at afterwards must be seen as of after the lock.
-    """
-    return sql.SQL(
-        "SELECT n.name, pg_try_advisory_xact_lock(hashtextextended(n.name, 0)) AS locked"
-        " FROM unnest({}::text[]) AS n(name)"
-    ).format(sql.Literal(sorted(names)))
-
-
-def wait_for_lock(name: str) -> sql.Composed:
-    """Return a query that waits for one name's lock; `lock_timeout` says how long."""
-    return sql.SQL("SELECT {} AS name, pg_advisory_xact_lock({}) IS NOT NULL AS locked").format(
-        sql.Literal(name), lock_key(name)
-    )
+    ).format(role=ROLE, name=sql.Literal(name), revoked=revoked)
 
 
 def many_roles(names: Iterable[str]) -> sql.Composed:
@@ -126,15 +111,49 @@ def under_our_mark(wire: Wire, *, standing: Collection[str]) -> Rows:
     return wire.ask("observe", query)
 
 
-def terminate(wire: Wire, oids: Collection[int]) -> list[int]:
-    """Signal every backend of these roles to end; return the role's number for each."""
-    rows = wire.ask(
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A connection of an ephemeral role; `name` is empty once the role was dropped."""
+
+    pid: int
+    oid: int
+    name: str
+
+
+_OF_ROLES = (
+    " FROM pg_stat_activity WHERE usesysid::bigint = ANY(%(oids)s)"
+    " OR usename::text = ANY(%(names)s)"
+)
+
+
+def terminate(wire: Wire, names: Collection[str], oids: Collection[int]) -> list[Backend]:
+    """Signal every backend of these roles to end, and return them. Waits for no lock."""
+    return _backends(
+        wire,
         "terminate",
-        "SELECT usesysid::bigint AS oid, pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE usesysid::bigint = ANY(%s)",
-        [sorted(oids)],
+        "SELECT pid, usesysid::bigint AS oid, usename::text AS name, pg_terminate_backend(pid)"
+        + _OF_ROLES,
+        names,
+        oids,
     )
-    return [row["oid"] for row in rows]
+
+
+def backends(wire: Wire, names: Collection[str], oids: Collection[int]) -> list[Backend]:
+    """Return the backends of these roles; one that was dropped meanwhile is found by its number."""
+    return _backends(
+        wire,
+        "look for sessions",
+        "SELECT pid, usesysid::bigint AS oid, usename::text AS name" + _OF_ROLES,
+        names,
+        oids,
+    )
+
+
+def _backends(
+    wire: Wire, step: str, query: LiteralString, names: Collection[str], oids: Collection[int]
+) -> list[Backend]:
+    rows = wire.ask(step, query, {"names": sorted(names), "oids": sorted(oids)})
+    return [Backend(row["pid"], row["oid"], row["name"] or "") for row in rows]
 
 
 def terminate_one(wire: Wire, name: str, pid: int) -> bool:
@@ -146,19 +165,6 @@ def terminate_one(wire: Wire, name: str, pid: int) -> bool:
         [pid, name],
     )
     return bool(rows)
-
-
-def connections(wire: Wire, oids: Collection[int]) -> dict[int, int]:
-    """Return how many backends each of these roles has, where it has any; a role that was
-    dropped meanwhile counts by its number.
-    """
-    rows = wire.ask(
-        "look for sessions",
-        "SELECT usesysid::bigint AS oid, count(*) AS n FROM pg_stat_activity"
-        " WHERE usesysid::bigint = ANY(%s) GROUP BY 1",
-        [sorted(oids)],
-    )
-    return {row["oid"]: row["n"] for row in rows}
 
 
 def dependents(wire: Wire, oids: Collection[int]) -> dict[int, set[str | None]]:
@@ -192,22 +198,30 @@ def owned_here(wire: Wire, oid: int) -> list[str]:
     return [row["what"] for row in rows]
 
 
-def what_is_left(
-    wire: Wire, names: Collection[str], oids: Collection[int]
-) -> tuple[dt.datetime, dict[str, Found], dict[int, int]]:
-    """Return the target's clock, the roles that are there, and connections by role number:
-    the observation that ends a revocation.
+def what_is_left(wire: Wire, names: Collection[str]) -> tuple[dt.datetime, dict[str, Left]]:
+    """Return the target's clock, and the roles that are still there: the observation that ends a
+    revocation, together with a look for connections.
     """
     rows = wire.ask(
         "prove",
         sql.SQL(
             "SELECT clock_timestamp() AS now, {role},"
-            " (SELECT jsonb_object_agg(oid, n) FROM (SELECT usesysid::bigint AS oid, count(*) AS n"
-            " FROM pg_stat_activity WHERE usesysid::bigint = ANY({oids}::bigint[]) GROUP BY 1) l)"
-            " AS connections FROM (SELECT 1) one"
-            " LEFT JOIN pg_roles r ON r.rolname::text = ANY({names}::text[])"
-        ).format(role=ROLE, oids=sql.Literal(sorted(oids)), names=sql.Literal(sorted(names))),
+            " ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g"
+            " ON g.oid = m.roleid WHERE m.member = r.oid ORDER BY 1) AS member_of"
+            " FROM (SELECT 1) one LEFT JOIN pg_roles r ON r.rolname::text = ANY({names}::text[])"
+        ).format(role=ROLE, names=sql.Literal(sorted(names))),
     )
-    there = {row["name"]: Found.of(row) for row in rows if row["oid"] is not None}
-    counted = {int(oid): n for oid, n in (rows[0]["connections"] or {}).items()}
-    return rows[0]["now"], there, counted
+    there = {
+        row["name"]: Left(Found.of(row), tuple(row["member_of"]))
+        for row in rows
+        if row["oid"] is not None
+    }
+    return rows[0]["now"], there
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A role that is still there, and what it is a member of."""
+
+    found: Found
+    member_of: tuple[str, ...]

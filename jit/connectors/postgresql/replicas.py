@@ -53,7 +53,7 @@ def terminate(wires: Wires, context: Context, *, name: str) -> int:
 
 def cut(wires: Wires, context: Context, endings: Sequence[Ending]) -> None:
     """End the sessions of roles that nobody can log in as any more, on every standby, and write
-    down what was found. Fails the endings that one of the standbys leaves open.
+    down what was found. Nothing is proven of those that one of the standbys leaves open.
     """
     with wires.borrow(context) as wire:
         row = wire.ask("look for standbys", _HOW_FAR)[0]
@@ -62,17 +62,15 @@ def cut(wires: Wires, context: Context, endings: Sequence[Ending]) -> None:
         for ending in endings:
             ending.evidence.setdefault("not_looked_at", []).append(_not_named(unnamed))
     for name, there in wires.replicas.items():
-        open_ones = [ending for ending in endings if ending.answer is None]
-        if not open_ones:
-            return
         try:
             with there.borrow(context) as wire:
-                cut = _cut(wire, open_ones, lsn=row["lsn"])
+                cut = _cut(wire, endings, lsn=row["lsn"])
         except ConnectorError as error:
-            for ending in open_ones:
-                ending.fail(Busy(f"standby {name}: {error.detail}", evidence=error.evidence))
+            for ending in endings:
+                ending.elsewhere = True
+                ending.hinder(Busy(f"standby {name}: {error.detail}", evidence=error.evidence))
             continue
-        for ending in open_ones:
+        for ending in endings:
             found = {"connections_cut": cut[ending.name], "connections_found": 0}
             ending.evidence.setdefault("standbys", {})[name] = found
 

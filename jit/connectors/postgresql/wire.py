@@ -62,10 +62,13 @@ def translate(error: psycopg.Error, *, step: str, committing: bool) -> Connector
     text = f"{step}: {said}" + (f" ({state})" if state else "")
     if not state or state[:2] == "08" or state in {"57P01", "57P02", "57P03", "57P05", "25P03"}:
         return Ambiguous(text) if committing else Unreachable(text)
-    if state in {"55P03", "57014", "40001", "40P01", "55006", "XX000"}:
+    if state in {"55P03", "57014", "40001", "40P01", "55006", "XX000", "23505", "42710"}:
+        # The last two: somebody wrote the same name at this moment.
         return Busy(text)
     if state == "2BP01":
-        return StillNeeded(text, evidence={"dependents": error.diag.message_detail or ""})
+        depends = (error.diag.message_detail or "").splitlines()
+        said = f"{text}: {'; '.join(depends[:5])}" if depends else text
+        return StillNeeded(said, evidence={"dependents": depends})
     if state[:2] == "53" or state == "25006":
         return Unreachable(text)
     return Refused(text)
@@ -108,13 +111,24 @@ class Wire:
 
     def begin(self, step: str, statement: sql.Composed, *, lock_seconds: float) -> Rows:
         """Begin a transaction that ends itself on the server in time, with its first statement."""
-        limits = sql.SQL(
+        return self.ask(step, self._limits(lock_seconds) + statement)
+
+    def transact(
+        self, step: str, statements: Sequence[sql.Composed], *, lock_seconds: float
+    ) -> None:
+        """Do all of these or none, in one message. Raises Busy where one waits for a lock for
+        longer than `lock_seconds`, and Ambiguous when the answer is lost.
+        """
+        script = sql.SQL("; ").join([*statements, sql.SQL("COMMIT").format()])
+        self.ask(step, self._limits(lock_seconds) + script, committing=True)
+
+    def _limits(self, lock_seconds: float) -> sql.Composed:
+        return sql.SQL(
             "BEGIN; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; "
         ).format(
             sql.Literal(max(1, int(self.context.timeout_seconds * 900))),
             sql.Literal(max(1, int(lock_seconds * 1000))),
         )
-        return self.ask(step, limits + statement)
 
     def commit(self, step: str) -> None:
         """Commit. Raises Ambiguous when the answer is lost."""

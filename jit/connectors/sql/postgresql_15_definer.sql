@@ -137,8 +137,9 @@ BEGIN
   ) IS NOT TRUE THEN
     RAISE EXCEPTION 'the name, verifier, limit or comment is malformed' USING ERRCODE = 'JT003';
   END IF;
-  PERFORM pg_advisory_xact_lock(hashtextextended(wanted, 0));
-  IF EXISTS (SELECT FROM jit.tombstone WHERE name = wanted) THEN
+  -- Ours until the commit: jit.bury waits for it. Nobody but our owner can hold it.
+  INSERT INTO jit.tombstone (name) VALUES (wanted) ON CONFLICT DO NOTHING;
+  IF NOT FOUND THEN
     RAISE EXCEPTION '% was revoked already; it is not given again', wanted USING ERRCODE = 'JT004';
   END IF;
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = wanted::name) THEN
@@ -155,35 +156,54 @@ BEGIN
   );
   EXECUTE format('COMMENT ON ROLE %I IS %L', wanted, note);
   EXECUTE format('GRANT %I TO %I', member_of, wanted);
+  DELETE FROM jit.tombstone WHERE name = wanted;
 END $$;
 
 CREATE OR REPLACE FUNCTION jit.extend(wanted text, deadline timestamptz)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM jit.check_deadline(deadline, jit.role_given(wanted));
-  IF EXISTS (SELECT FROM jit.tombstone WHERE name = wanted) THEN
+  INSERT INTO jit.tombstone (name) VALUES (wanted) ON CONFLICT DO NOTHING;
+  IF NOT FOUND THEN
     RAISE EXCEPTION '% was revoked already', wanted USING ERRCODE = 'JT004';
   END IF;
   EXECUTE format('ALTER ROLE %I VALID UNTIL %L', wanted, deadline);
+  DELETE FROM jit.tombstone WHERE name = wanted;
+END $$;
+
+-- What ends a role comes in calls of their own, each in its own transaction: what somebody else's
+-- lock hinders, hinders none of the others.
+
+-- Nobody gives these any more; whoever is giving one of them is waited for (lock_timeout).
+CREATE OR REPLACE FUNCTION jit.bury(names text[])
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO jit.tombstone (name) SELECT n FROM unnest(names) AS n
+  WHERE n ~ '^jit_[a-z0-9]{4,40}$' ORDER BY 1 ON CONFLICT DO NOTHING;
+  DELETE FROM jit.tombstone WHERE at < clock_timestamp() - interval '30 days'
+    - (SELECT coalesce(max(longest), interval '0') FROM jit.allowed_role);
 END $$;
 
 CREATE OR REPLACE FUNCTION jit.neutralise(names text[])
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   wanted text;
-  held text;
-  members text;
 BEGIN
-  INSERT INTO jit.tombstone (name) SELECT n FROM unnest(names) AS n
-  WHERE n ~ '^jit_[a-z0-9]{4,40}$' ON CONFLICT DO NOTHING;
-  DELETE FROM jit.tombstone WHERE at < clock_timestamp() - interval '30 days'
-    - (SELECT coalesce(max(longest), interval '0') FROM jit.allowed_role);
   PERFORM jit.role_given(rolname::text) FROM pg_roles WHERE rolname = ANY (names::name[]);
   FOR wanted IN SELECT rolname FROM pg_roles WHERE rolname = ANY (names::name[]) ORDER BY 1 LOOP
     EXECUTE format(
       'ALTER ROLE %I NOLOGIN CONNECTION LIMIT 0 PASSWORD NULL VALID UNTIL ''-infinity''', wanted
     );
   END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION jit.withdraw(names text[])
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  held text;
+  members text;
+BEGIN
+  PERFORM jit.role_given(rolname::text) FROM pg_roles WHERE rolname = ANY (names::name[]);
   FOR held, members IN
     SELECT g.rolname, string_agg(quote_ident(r.rolname), ', ')
     FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles r ON r.oid = m.member
@@ -215,7 +235,9 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA jit FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
   jit.provision(text, text, timestamptz, text, text, integer),
   jit.extend(text, timestamptz),
+  jit.bury(text[]),
   jit.neutralise(text[]),
+  jit.withdraw(text[]),
   jit.drop_roles(text[])
 TO :"service";
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from jit.audit import operations as audit
@@ -33,8 +34,17 @@ def note_orphan(
     return orphan
 
 
-def resolve_orphan(*, orphan: Orphan, resolution: str, actor: Actor, now: dt.datetime) -> None:
-    """Close an orphan's record: `removed` by us and seen gone, or `vanished` by itself."""
+def resolve_orphan(
+    *,
+    orphan: Orphan,
+    resolution: str,
+    evidence: Mapping[str, Any] = MappingProxyType({}),
+    actor: Actor,
+    now: dt.datetime,
+) -> None:
+    """Close an orphan's record: `removed` by us and seen gone, as the `evidence` says, or
+    `vanished` by itself.
+    """
     if Orphan.objects.filter(pk=orphan.pk, resolved_at__isnull=True).update(
         resolved_at=now, resolution=resolution
     ):
@@ -43,5 +53,5 @@ def resolve_orphan(*, orphan: Orphan, resolution: str, actor: Actor, now: dt.dat
             actor=actor,
             now=now,
             subject=audit.Subject(type="orphan", id=orphan.external_name, label=str(orphan)),
-            body={"target": orphan.target.slug},
+            body={"target": orphan.target.slug, **({"evidence": evidence} if evidence else {})},
         )

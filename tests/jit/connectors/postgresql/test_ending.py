@@ -10,6 +10,9 @@ from psycopg import sql
 from jit.connectors.base import Context, Residue, Revoked, Unreachable
 from tests.contracts.ground import until
 
+GIVING = "INSERT INTO jit.tombstone (name) VALUES (%s)"
+"""What a provision holds until its commit."""
+
 
 def _answer(connector, spec):
     (answer,) = connector.revoke([spec])
@@ -58,7 +61,8 @@ class TestTidy:
         assert answer.evidence["neutralised"] is True
         assert answer.evidence["connections_found"] == 0
         assert answer.evidence["member_of"] == []
-        assert "salaries" in answer.evidence["dependents"]
+        (dependent,) = answer.evidence["dependents"]
+        assert "salaries" in dependent
         assert not ground.lets_in(issued.credential)
 
     def test_what_stays_does_not_lend_its_rights_to_our_account(self, ground18):
@@ -91,9 +95,8 @@ class TestNeutralise:
             busy, free = ground.spec(), ground.spec()
             connector.provision(busy)
             connector.provision(free)
-            lock = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
-            with ground.root.transaction():
-                ground.root.execute(lock, [busy.external_name])
+            with ground.root.transaction(force_rollback=True):
+                ground.root.execute(GIVING, [busy.external_name])
                 first, second = connector.revoke([busy, free])
             assert isinstance(first, Unreachable)
             assert not first.permanent
@@ -103,15 +106,13 @@ class TestNeutralise:
     def test_waits_while_the_other_writer_finishes(self, ground):
         with closing(ground.connector()) as connector:
             spec = ground.spec()
-            with ground.root.transaction():
-                ground.root.execute(
-                    "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [spec.external_name]
-                )
+            with ground.root.transaction(force_rollback=True):
+                ground.root.execute(GIVING, [spec.external_name])
                 answers = []
                 worker = threading.Thread(target=lambda: answers.append(_answer(connector, spec)))
                 worker.start()
                 waiting = (
-                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                    "SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
                 )
                 assert until(lambda: ground.root.execute(waiting).fetchone() == (1,), seconds=2)
             worker.join()
