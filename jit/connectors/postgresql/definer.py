@@ -52,7 +52,7 @@ class Definer:
         wire.commit("commit")
 
     def bury(self, wire: Wire, names: Sequence[str], *, lock_seconds: float) -> None:
-        if self._apart(wire):
+        if self.ends_apart(wire):
             self._call(wire, "bury", "bury", names, lock_seconds=lock_seconds)
 
     def neutralise(self, wire: Wire, roles: Sequence[Found], *, lock_seconds: float) -> None:
@@ -67,7 +67,7 @@ class Definer:
         *,
         lock_seconds: float,
     ) -> None:
-        if self._apart(wire):
+        if self.ends_apart(wire):
             self._call(wire, "withdraw", "withdraw", names, lock_seconds=lock_seconds)
 
     def adopt(self, wire: Wire, found: Found, *, lock_seconds: float) -> None:
@@ -94,7 +94,8 @@ class Definer:
         )
         wire.transact(step, [call], lock_seconds=lock_seconds)
 
-    def _apart(self, wire: Wire) -> bool:
+    def ends_apart(self, wire: Wire) -> bool:
+        """Return whether each step of an end has a function of its own."""
         if self._has_apart is None:
             self._has_apart = bool(wire.ask("look at set-up", _APART)[0]["apart"])
         return self._has_apart

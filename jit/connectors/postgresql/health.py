@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jit.connectors.base import Check, ConnectorError, Context, Health
-from jit.connectors.postgresql import direct, reach, replicas, writes
+from jit.connectors.postgresql import definer, direct, reach, replicas, writes
 from jit.connectors.postgresql.config import PostgreSQLConfig
 from jit.connectors.postgresql.wire import Wire, Wires
 from jit.kernel import clock
@@ -197,6 +197,13 @@ def _definer_rights(
     )
     if not there:
         return
+    yield Check(
+        "functions of today",
+        ok=definer.Definer().ends_apart(wire),
+        detail="a role is given and ended by the functions of today's postgresql_15_definer.sql; "
+        "older ones take all steps of an end at once, which one lock can hold up: run it again",
+        only_warns=True,
+    )
     rows = wire.ask(
         "ask for rights",
         "SELECT a.name, r.oid IS NOT NULL AS there, l.role IS NOT NULL AS listed"
