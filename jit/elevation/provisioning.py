@@ -122,10 +122,10 @@ def _keeper(grants: Sequence[Grant]) -> Callable[[Mapping[str, Evidence]], None]
         kept = [evidence.with_unfinished(ours[name].evidence, known[name]) for name in ours]
         with connection.cursor() as cursor:
             cursor.execute(
-                "UPDATE elevation_grant AS g SET evidence = k.evidence::jsonb "
+                "UPDATE elevation_grant AS t SET evidence = k.evidence::jsonb "
                 "FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS k(id, evidence, lease) "
-                "WHERE g.id = k.id AND g.state = 'REVOKING' "
-                "AND g.lease_until IS NOT DISTINCT FROM k.lease",
+                "WHERE t.id = k.id AND t.state = 'REVOKING' "
+                "AND t.lease_until IS NOT DISTINCT FROM k.lease",
                 [
                     [grant.pk for grant in ours.values()],
                     [json.dumps(each) for each in kept],
