@@ -20,6 +20,7 @@ from jit.connectors.base import (
 from jit.connectors.postgresql import (
     batch,
     blockers,
+    handover,
     look,
     means,
     quiet,
@@ -60,6 +61,7 @@ class Endings:
         self._specs = specs
         self._all = {spec.external_name: Ending(spec) for spec in specs}
         self._names = False
+        self._proven_there: set[str] = set()
         self._wait = min(batch.LONGEST_WAIT, context.timeout_seconds / 2)
 
     def run(self) -> list[Revoked | ConnectorError]:
@@ -75,9 +77,11 @@ class Endings:
         self._phase(self._cut_on_replicas)
         self._phase(self._trace)
         self._phase(self._drop, lambda one: not one.removed)
+        self._phase(self._cut_on_replicas, self._is_unproven_there)
         self._phase(self._prove, lambda one: one.removed)
         self._phase(self._tidy)
         self._phase(self._withdraw, lambda one: not one.removed)
+        self._phase(self._cut_on_replicas, self._is_unproven_there)
         self._phase(self._prove)
         lost = Ambiguous("the revocation did not come to its end")
         return [self._all[spec.external_name].answer or lost for spec in self._specs]
@@ -196,7 +200,13 @@ class Endings:
     # --- What is left ------------------------------------------------------------------
 
     def _cut_on_replicas(self, chunk: Sequence[Ending]) -> None:
+        shut = {ending.name for ending in chunk if ending.removed or ending.neutralised}
         replicas.cut(self._wires, self._context, chunk)
+        self._proven_there |= shut
+
+    def _is_unproven_there(self, ending: Ending) -> bool:
+        """Whether nobody can log in any more, but could when the standbys were looked at."""
+        return (ending.removed or ending.neutralised) and ending.name not in self._proven_there
 
     def _trace(self, chunk: Sequence[Ending]) -> None:
         """Look for what was left behind; that this can't be looked at stops no revocation."""
@@ -209,21 +219,25 @@ class Endings:
             periods = [
                 traces.Period(
                     name=ending.name,
-                    owners=frozenset({ending.name, ending.role}),
+                    role=ending.role,
                     since_xid=ending.since_xid,
+                    databases=self._databases(ending),
+                    numbers=ending.oids,
                 )
                 for ending in endings
             ]
             try:
                 with self._wires.borrow(self._context, database=database) as wire:
-                    found = traces.left_behind(wire, periods)
+                    cluster = database == self._config.database
+                    found = traces.left_behind(wire, periods, cluster=cluster)
             except ConnectorError as unseen:
                 for ending in endings:
                     ending.evidence.setdefault("not_looked_in", {})[database] = unseen.detail
                 continue
             for ending in endings:
                 ending.evidence.setdefault("looked_in", []).append(database)
-                ending.evidence.setdefault("suspicious", []).extend(found.get(ending.name, ()))
+                for key, texts in {"suspicious": [], **found.get(ending.name, {})}.items():
+                    ending.evidence.setdefault(key, []).extend(texts)
 
     def _databases(self, ending: Ending) -> list[str]:
         try:
@@ -291,14 +305,17 @@ class Endings:
                 by.disown(wire, found, lock_seconds=self._wait)
 
     def _release(self, by: means.Means, ending: Ending, found: look.Found, database: str) -> None:
+        escrow = self._config.escrow_role
         patient = replace(self._context, timeout_seconds=self._context.timeout_seconds * 6)
         with self._wires.borrow(patient, database=database) as wire:
-            here = [f"{what} in {database}" for what in look.owned_here(wire, found.oid)]
-            after = evidence.merged(ending.evidence, {"reassigned": here})
-            self._context.remember({ending.name: {**ending.so_far(), **after}})
+            things = handover.things_of(wire, found.oid)
+            under_way = {"handed_over": [f"{thing.what} in {database}" for thing in things]}
+            so_far = evidence.merged(ending.so_far(), under_way)
+            self._context.remember({ending.name: so_far})
             with self._naming(wire, suspect=True):
-                by.release(wire, ending.name, self._config.escrow_role, lock_seconds=self._wait)
-        ending.evidence = after
+                by.release(wire, ending.name, escrow, lock_seconds=self._wait)
+            became = handover.became(wire, things, escrow=escrow)
+        ending.evidence = evidence.merged(ending.evidence, became)
 
     def _prove(self, chunk: Sequence[Ending]) -> None:
         with self._wires.borrow(self._context) as wire:

@@ -185,19 +185,6 @@ def dependents(wire: Wire, oids: Collection[int]) -> dict[int, set[str | None]]:
     return found
 
 
-def owned_here(wire: Wire, oid: int) -> list[str]:
-    """Return the descriptions of what the role owns in the connected database."""
-    rows = wire.ask(
-        "list owned",
-        "SELECT pg_describe_object(classid, objid, objsubid) AS what FROM pg_shdepend"
-        " WHERE refclassid = 'pg_authid'::regclass AND refobjid = %s::oid AND deptype = 'o'"
-        " AND dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))"
-        " ORDER BY 1 LIMIT 100",
-        [oid],
-    )
-    return [row["what"] for row in rows]
-
-
 def what_is_left(wire: Wire, names: Collection[str]) -> tuple[dt.datetime, dict[str, Left]]:
     """Return the target's clock, and the roles that are still there: the observation that ends a
     revocation, together with a look for connections.

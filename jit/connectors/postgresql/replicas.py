@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from jit.connectors import evidence
 from jit.connectors.base import Check, ConnectorError, Context
 from jit.connectors.postgresql.batch import Ending
 from jit.connectors.postgresql.wire import Busy, Wire, Wires
@@ -60,7 +61,8 @@ def cut(wires: Wires, context: Context, endings: Sequence[Ending]) -> None:
     unnamed = row["standbys"] - len(wires.replicas)
     if unnamed > 0:
         for ending in endings:
-            ending.evidence.setdefault("not_looked_at", []).append(_not_named(unnamed))
+            said = ending.evidence.setdefault("not_looked_at", [])
+            said += [] if _not_named(unnamed) in said else [_not_named(unnamed)]
     for name, there in wires.replicas.items():
         try:
             with there.borrow(context) as wire:
@@ -71,8 +73,8 @@ def cut(wires: Wires, context: Context, endings: Sequence[Ending]) -> None:
                 ending.hinder(Busy(f"standby {name}: {error.detail}", evidence=error.evidence))
             continue
         for ending in endings:
-            found = {"connections_cut": cut[ending.name], "connections_found": 0}
-            ending.evidence.setdefault("standbys", {})[name] = found
+            found = {name: {"connections_cut": cut[ending.name], "connections_found": 0}}
+            ending.evidence = evidence.merged(ending.evidence, {"standbys": found})
 
 
 def checks(wires: Wires, context: Context) -> Iterator[Check]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -104,23 +105,23 @@ class TestCut:
         where = f"{standby.host}:{standby.port}"
         found = {"connections_cut": 1, "connections_found": 0}
         assert answer.evidence["standbys"] == {where: found}
-        assert "not_looked_at" not in answer.evidence
+        assert not [said for said in answer.evidence["not_looked_at"] if "standby" in said]
 
     def test_no_end_is_proven_while_a_standby_still_lets_people_in(self, ground, standby):
         spec = ground.spec()
         with closing(naming(ground, standby, timeout_seconds=2)) as connector:
             issued = connector.provision(spec)
-            with (
-                closing(log_in(standby, issued.credential)) as session,
-                held_back(standby),
-            ):
-                (answer,) = connector.revoke([spec])
-                assert not reads(session)
-                with closing(log_in(standby, issued.credential)) as slipped_in:
+            with closing(log_in(standby, issued.credential)) as session:
+                with held_back(standby):
+                    (answer,) = connector.revoke([spec])
+                    assert not reads(session)
+                    slipped_in = log_in(standby, issued.credential)
                     assert reads(slipped_in)
-            assert isinstance(answer, Unreachable), answer
-            assert "bytes behind" in answer.detail
-            (answer,) = connector.revoke([spec])
+                assert isinstance(answer, Unreachable), answer
+                assert "bytes behind" in answer.detail
+                with closing(slipped_in):
+                    (answer,) = connector.revoke([replace(spec, earlier=answer.evidence)])
+                    assert not reads(slipped_in)
         assert isinstance(answer, Revoked), answer
 
     def test_no_end_is_proven_while_a_standby_that_is_named_is_out_of_reach(self, ground):
@@ -151,8 +152,8 @@ class TestCut:
             connector.provision(spec)
             (answer,) = connector.revoke([spec])
         assert isinstance(answer, Revoked), answer
-        (said,) = answer.evidence["not_looked_at"]
-        assert said == "1 standby follows this server and is not named under replicas"
+        said = "1 standby follows this server and is not named under replicas"
+        assert said in answer.evidence["not_looked_at"]
         assert "standbys" not in answer.evidence
 
 
