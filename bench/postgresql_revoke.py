@@ -13,6 +13,7 @@ import argparse
 import datetime as dt
 import logging
 import os
+import re
 import secrets
 import shutil
 import statistics
@@ -33,7 +34,6 @@ from jit.ops.embedded.postgres import Cluster
 
 SETUP = Path(jit.connectors.__file__).parent / "sql" / "postgresql_16_setup.sql"
 DEFINER = SETUP.with_name("postgresql_15_definer.sql")
-DATABASE = SETUP.with_name("postgresql_15_database.sql")
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 PASSWORD = "bench"
 TARGET_RATIO = 0.8
@@ -113,14 +113,17 @@ def by_connector(connector: PostgreSQL, wanted: Sequence[GrantSpec]) -> float:
     return took
 
 
+def _whole(script: Path) -> str:
+    """Return a shipped script with those that it runs, for psql to read from its input."""
+    text = script.read_text(encoding="utf-8")
+    return re.sub(
+        r"^\\ir (.*)$", lambda m: _whole(script.with_name(m[1])), text, flags=re.MULTILINE
+    )
+
+
 def set_up(cluster: Cluster, *, definer: bool) -> None:
     cluster.sql("CREATE ROLE app_rw")
-    script = SETUP.read_text()
-    if definer:
-        script = DEFINER.read_text().replace(
-            "\\ir postgresql_15_database.sql", DATABASE.read_text()
-        )
-    cluster.sql("\\set roles app_rw\n" + script)
+    cluster.sql("\\set roles app_rw\n" + _whole(DEFINER if definer else SETUP))
     cluster.sql(f"ALTER ROLE elevation_service PASSWORD '{PASSWORD}'")
 
 
