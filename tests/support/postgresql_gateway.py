@@ -21,7 +21,7 @@ from sessions.gateways.house import House
 from sessions.gateways.postgresql import certificates, offer, service
 from sessions.recording.recorder import Recorder
 from tests.contracts.postgresql import SERVICE, SERVICE_PASSWORD, prepared
-from tests.support import looping, servers
+from tests.support import looping, policies, servers
 
 TARGET, WRITER = "orders-db", "orders-db-writer"
 
@@ -89,7 +89,10 @@ class RunningGateway:
 
 
 def make_target(version: str, folder: Path, **config: Any) -> Role:
-    """Write a cluster of this version, set up by the shipped scripts, into the catalogue."""
+    """Write a cluster of this version, set up by the shipped scripts, into the catalogue, and put
+    a policy in force.
+    """
+    policies.admit_everybody()
     cluster = prepared(version)
     password = folder / "service-password"
     password.write_text(SERVICE_PASSWORD)

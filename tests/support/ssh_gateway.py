@@ -34,7 +34,7 @@ from sessions.recording.asciicast import Event
 from sessions.recording.recorder import Recorder
 from sessions.states import Door
 from tests.sessions.recording import support as recorded
-from tests.support import folders, looping, people
+from tests.support import folders, looping, people, policies
 from tests.support.processes import until
 from tests.support.sshd import Sshd
 
@@ -170,7 +170,8 @@ class Visitor:
 
 
 def make_target(host: Sshd, ca: Path, **role: Any) -> Role:
-    """Write the target of this sshd and its one role into the catalogue."""
+    """Write the target of this sshd and its one role into the catalogue, and a policy in force."""
+    policies.admit_everybody()
     ca.write_text(host.user_ca_key)
     ca.chmod(0o600)
     host.allow("web", "jit-observer")
