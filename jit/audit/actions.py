@@ -66,6 +66,7 @@ class Action(StrEnum):
     RECORDING_BROKEN = "recording.broken"
     RECORDING_MISSING = "recording.missing"
     RECORDING_SET_ASIDE = "recording.set-aside"
+    RECORDING_FOREIGN = "recording.foreign"
     RECORDING_HELD = "recording.held"
     RECORDING_RELEASE_ASKED = "recording.release-asked"
     RECORDING_RELEASED = "recording.released"
@@ -78,6 +79,7 @@ class Action(StrEnum):
     REVIEW_ESCALATED = "review.escalated"
     # Privilege that the books don't know
     ORPHAN_FOUND = "orphan.found"
+    ORPHAN_SUSPENDED = "orphan.suspended"
     ORPHAN_REMOVED = "orphan.removed"
     ORPHAN_VANISHED = "orphan.vanished"
     # Tickets

@@ -348,6 +348,14 @@ class Connector(ABC):
     def cut(self, spec: GrantSpec) -> int:
         """End the open connections of this grant and return how many there were."""
 
+    def suspend(self, external_name: str) -> Mapping[str, Any]:
+        """Take the use away from what is under our mark and no grant accounts for, in a way that
+        can be undone: nobody comes in by it, and its connections are cut. Return what was seen.
+
+        Raises ConnectorError; Refused where this kind of target can't, or it isn't ours.
+        """
+        raise Refused(f"{self.kind} can't suspend {external_name}: remove it")
+
     @abstractmethod
     def health(self) -> Health:
         """Return whether the target can be used, and what is too little or too much; never

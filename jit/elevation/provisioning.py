@@ -166,6 +166,10 @@ def observe(target: Target) -> list[Seen]:
     return connector_of(target).observe()
 
 
+def suspend(target: Target, seen: Seen) -> Mapping[str, Any]:
+    return connector_of(target).suspend(seen.external_name)
+
+
 def health(target: Target) -> Health:
     return connector_of(target).health()
 

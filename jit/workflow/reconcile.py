@@ -47,7 +47,10 @@ def reconcile(*, target: Target) -> int:
     """Compare one target with the books; raises ConnectorError when it can't be seen.
 
     A name that belongs to one of our own ended grants is removed on sight: nobody may have
-    it. A name that was never ours is reported, for a person to decide.
+    it. A name that was never ours is reported, for a person to decide; where it bears our mark (our
+    database forgot the grant, as after the restore of an older dump), nobody comes in by it until
+    then. The target is looked at first: a grant is committed before it is provisioned, so what
+    is being given at this moment is known by the time that it is compared.
     """
     before = db.now()
     seen = {each.external_name: each for each in provisioning.observe(target)}
@@ -89,12 +92,30 @@ def _orphan(target: Target, seen: Seen) -> None:
             actor=CLOCK,
             now=db.now(),
         )
-    ours = Grant.objects.filter(external_name=seen.external_name).exclude(state__in=_ON_TARGET)
-    if ours.exists():
+    grants = Grant.objects.filter(external_name=seen.external_name)
+    if not grants.exists() and seen.usable and seen.detail.get("grant"):
+        _suspend(orphan, seen)
+    if grants.exclude(state__in=_ON_TARGET).exists():
         try:
             _remove(orphan, seen, actor=CLOCK)
         except OrphanRemains as remains:
             log.error("%s", remains.detail)  # noqa: TRY400 -- no traceback: the target's own words
+
+
+def _suspend(orphan: Orphan, seen: Seen) -> None:
+    """Let nobody in by what our database forgot, in a way that can be undone, and ring."""
+    try:
+        found = provisioning.suspend(orphan.target, seen)
+    except ConnectorError as failure:
+        log.critical("could not suspend %s: %s", seen.external_name, failure)
+        return
+    with transaction.atomic():
+        elevation.note_suspended(orphan=orphan, seen=found, actor=CLOCK, now=db.now())
+    log.critical(
+        "%s on %s bears our mark and no grant accounts for it: nobody logs in as it any more",
+        seen.external_name,
+        orphan.target.slug,
+    )
 
 
 def remove(*, orphan_id: int, actor: Actor) -> None:

@@ -173,11 +173,27 @@ def set_aside(*, session_id: UUID, why: str, now: dt.datetime) -> None:
     with transaction.atomic():
         session = sessions.sessions().filter(pk=session_id).first()
         if session is None:
+            _note_foreign(session_id=session_id, why=why, now=now)
             return
         Recording.objects.filter(pk=session_id).update(
             set_aside=why[:300], standing=Standing.INCOMPLETE.value
         )
         _tell("recording.set-aside", session, {"why": why[:300]}, now)
+
+
+def _note_foreign(*, session_id: UUID, why: str, now: dt.datetime) -> None:
+    """Put on record that here lies the recording of a session that our database doesn't know, as
+    after the restore of an older dump: auditors find it in the log, its bytes are kept.
+    """
+    audit.record(
+        action="recording.foreign",
+        actor=CLOCK,
+        now=now,
+        subject=audit.Subject(
+            type="session", id=str(session_id), label="a session that the database doesn't know"
+        ),
+        body={"why": why[:300]},
+    )
 
 
 def missing(*, session_id: UUID, now: dt.datetime) -> None:

@@ -166,6 +166,26 @@ class PostgreSQL(Connector):
             raise Busy(f"{len(ending.left)} connections were told to end and have not")
         return len(ending.told) + there
 
+    def suspend(self, external_name: str) -> Mapping[str, Any]:
+        spec = GrantSpec("", external_name, "", {}, ends_at=clock.now())
+        _check_name(spec)
+        gone = batch.Ending(spec)
+        seconds = self.context.timeout_seconds / 2
+        with self.wires.borrow(self.context) as wire:
+            rows = wire.ask("look", look.many_roles([external_name]))
+            found = look.Found.of(rows[0]) if rows else None
+            if found is None or not found.note:
+                raise Refused(f"{external_name} is not there, or does not bear our mark")
+            batch.terminate(wire, [gone])
+            writes.means_for(wire.version).suspend(wire, found, lock_seconds=seconds)
+            batch.cut(wire, [gone], seconds=seconds)
+        on_standbys = replicas.terminate(self.wires, self.context, name=external_name)
+        return {
+            "can_login": False,
+            "connections_cut": len(gone.told - gone.left) + on_standbys,
+            "connections_found": len(gone.left),
+        }
+
     def end_backend(self, external_name: str, pid: int) -> bool:
         """End one backend of this ephemeral role and return whether it was there."""
         with self.wires.borrow(self.context) as wire:

@@ -55,6 +55,9 @@ class Definer:
         if self.ends_apart(wire):
             self._call(wire, "bury", "bury", names, lock_seconds=lock_seconds)
 
+    def suspend(self, wire: Wire, found: Found, *, lock_seconds: float) -> None:
+        self._call(wire, "suspend", "suspend", [found.name], lock_seconds=lock_seconds)
+
     def neutralise(self, wire: Wire, roles: Sequence[Found], *, lock_seconds: float) -> None:
         names = [role.name for role in roles]
         self._call(wire, "neutralise", "neutralise", names, lock_seconds=lock_seconds)

@@ -125,6 +125,12 @@ class Direct:
         with contextlib.suppress(Refused):  # Who may make no role is making none.
             wire.transact("try the names", [*statements, undo], lock_seconds=lock_seconds)
 
+    def suspend(self, wire: Wire, found: Found, *, lock_seconds: float) -> None:
+        statement = sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(found.name))
+        wire.transact(
+            "suspend", _acting_as(wire, found.maker, [statement]), lock_seconds=lock_seconds
+        )
+
     def neutralise(self, wire: Wire, roles: Sequence[Found], *, lock_seconds: float) -> None:
         statements: list[sql.Composed] = []
         for maker, of in _by_maker(roles):

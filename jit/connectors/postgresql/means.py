@@ -48,6 +48,9 @@ class Means(Protocol):
     def extend(self, wire: Wire, found: Found, deadline: dt.datetime) -> None: ...
     def commit(self, wire: Wire, name: str) -> None: ...
 
+    def suspend(self, wire: Wire, found: Found, *, lock_seconds: float) -> None:
+        """Let nobody log in as the role; all else of it stays, so that it can be undone."""
+
     def bury(self, wire: Wire, names: Sequence[str], *, lock_seconds: float) -> None:
         """Leave a tombstone for each: whoever is giving one of them is waited for, and nobody
         gives it afterwards.

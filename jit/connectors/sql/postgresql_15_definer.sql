@@ -213,6 +213,18 @@ BEGIN
   END LOOP;
 END $$;
 
+-- Lets nobody log in, and leaves all else as it is: ALTER ROLE … LOGIN undoes it.
+CREATE OR REPLACE FUNCTION jit.suspend(names text[])
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  wanted text;
+BEGIN
+  PERFORM jit.role_given(n) FROM unnest(names) AS n;
+  FOR wanted IN SELECT rolname FROM pg_roles WHERE rolname = ANY (names::name[]) LOOP
+    EXECUTE format('ALTER ROLE %I NOLOGIN', wanted);
+  END LOOP;
+END $$;
+
 CREATE OR REPLACE FUNCTION jit.drop_roles(names text[])
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -238,6 +250,7 @@ GRANT EXECUTE ON FUNCTION
   jit.bury(text[]),
   jit.neutralise(text[]),
   jit.withdraw(text[]),
+  jit.suspend(text[]),
   jit.drop_roles(text[])
 TO :"service";
 

@@ -21,6 +21,7 @@ from jit.elevation.operations.grants import (
 from jit.elevation.operations.heartbeats import SWEEP, note_heartbeat
 from jit.elevation.operations.orphans import (
     note_orphan,
+    note_suspended,
     resolve_orphan,
 )
 from jit.elevation.operations.requests import (
@@ -59,6 +60,7 @@ __all__ = [
     "note_heartbeat",
     "note_lost",
     "note_orphan",
+    "note_suspended",
     "note_waiting",
     "open_review",
     "resolve_orphan",

@@ -11,6 +11,7 @@ from jit.audit import operations as audit
 from jit.catalog.models import Target
 from jit.elevation.models import Orphan
 from jit.kernel.actor import Actor
+from jit.kernel.clock import rfc3339
 
 
 def note_orphan(
@@ -32,6 +33,21 @@ def note_orphan(
             body={"target": target.slug, **seen},
         )
     return orphan
+
+
+def note_suspended(
+    *, orphan: Orphan, seen: Mapping[str, Any], actor: Actor, now: dt.datetime
+) -> None:
+    """Note that nobody comes in by it any more, and how it was seen then; it stays open."""
+    orphan.seen = {**orphan.seen, "suspended_at": rfc3339(now), **seen}
+    orphan.save(update_fields=["seen"])
+    audit.record(
+        action="orphan.suspended",
+        actor=actor,
+        now=now,
+        subject=audit.Subject(type="orphan", id=orphan.external_name, label=str(orphan)),
+        body={"target": orphan.target.slug, **seen},
+    )
 
 
 def resolve_orphan(

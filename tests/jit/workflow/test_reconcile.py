@@ -9,7 +9,7 @@ import pytest
 
 from jit.audit.models import AuditEvent
 from jit.catalog.models import Target
-from jit.elevation import queries
+from jit.elevation import provisioning, queries
 from jit.elevation.models import Grant, Orphan
 from jit.kernel import clock
 from jit.workflow import reconcile, revoke
@@ -92,3 +92,44 @@ class TestReconcile:
             connection.execute(f'DROP ROLE "{stray}"')
         reconcile.reconcile(target=target())
         assert Orphan.objects.get(external_name=stray).resolution == "vanished"
+
+
+class TestSuspend:
+    """After the restore of an older dump: the target knows a grant that the database forgot."""
+
+    @staticmethod
+    def can_log_in(world: World, name: str) -> bool:
+        with world.cluster.connect("postgres") as connection:
+            row = connection.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [name])
+            return row.fetchone() == (True,)
+
+    def test_a_live_role_that_the_database_forgot_lets_nobody_in(self, world: World) -> None:
+        grant = world.grant()
+        name = grant.external_name
+        session = world.log_in(provisioning.open_credential(grant))
+        Grant.objects.filter(pk=grant.pk).update(external_name=f"jit_{'0' * 32}")
+        reconcile.reconcile(target=target())
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT 1")
+        session.close()
+        assert name in world.roles_on_target()
+        assert not self.can_log_in(world, name)
+        orphan = queries.open_orphans().get(external_name=name)
+        assert orphan.seen["connections_cut"] == 1
+        assert orphan.seen["suspended_at"]
+        reconcile.reconcile(target=target())
+        events = AuditEvent.objects.filter(action="orphan.suspended", subject_id=name)
+        assert events.count() == 1
+
+    @pytest.mark.parametrize("state", ["ACTIVATING", "REVOKING"])
+    def test_a_role_that_is_being_given_or_ended_is_left_alone(
+        self, world: World, state: str
+    ) -> None:
+        grant = world.grant()
+        Grant.objects.filter(pk=grant.pk).update(state=state)
+        reconcile.reconcile(target=target())
+        assert self.can_log_in(world, grant.external_name)
+
+    def test_a_role_without_our_mark_is_only_reported(self, world: World, stray: str) -> None:
+        reconcile.reconcile(target=target())
+        assert self.can_log_in(world, stray)

@@ -14,7 +14,7 @@ import pytest
 from jit.audit.models import AuditEvent
 from sessions.models import AccessSession
 from sessions.recording import stored, uploading
-from sessions.recording.models import Standing
+from sessions.recording.models import Recording, Standing
 from sessions.recording.stores.base import StoreFailed
 from sessions.recording.stores.filesystem import FileSystem
 from tests.sessions import used
@@ -270,6 +270,23 @@ class TestPoison:
         bad.refresh_from_db()
         assert bad.state == "CLOSED"
         assert "was set aside" in caplog.text
+
+    def test_one_of_a_session_that_the_database_forgot_is_kept_and_named(
+        self, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As after the restore of an older dump."""
+        monkeypatch.setattr(uploading, "LONGEST_PAUSE", 0)
+        forgotten = gateway.record(b"forgotten")
+        number = forgotten.pk
+        gateway.heads.save()
+        Recording.objects.filter(pk=number).delete()
+        AccessSession.objects.filter(pk=number).delete()
+        for _ in range(uploading.TRIES):
+            gateway.uploader.turn()
+        aside = gateway.root / "set-aside" / f"{number}.rec"
+        assert aside.exists()
+        event = AuditEvent.objects.get(action="recording.foreign", subject_id=str(number))
+        assert str(aside) in bytes(event.body).decode()
 
     def test_a_store_that_is_away_is_waited_for(
         self, gateway: FakeGateway, where: FileSystem, monkeypatch: pytest.MonkeyPatch

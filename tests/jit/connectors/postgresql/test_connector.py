@@ -162,6 +162,26 @@ class TestProvision:
         assert verifier.startswith("SCRAM-SHA-256$")
 
 
+class TestSuspend:
+    def test_nobody_comes_in_and_it_can_be_undone(self, ground, connector):
+        spec = ground.spec()
+        credential = connector.provision(spec).credential
+        with closing(ground.log_in(credential)) as session:
+            found = connector.suspend(spec.external_name)
+            assert not session.works()
+        assert found == {"can_login": False, "connections_cut": 1, "connections_found": 0}
+        assert not ground.lets_in(credential)
+        ground.root.execute(f"ALTER ROLE {spec.external_name} LOGIN")
+        assert ground.lets_in(credential)
+
+    def test_refuses_what_does_not_bear_our_mark(self, ground, connector):
+        ground.root.execute("CREATE ROLE jit_strange LOGIN")
+        for name in ("jit_strange", "jit_gone", "payroll"):
+            with pytest.raises(Refused):
+                connector.suspend(name)
+        assert "jit_strange" in ground.names()
+
+
 class TestWires:
     def test_uses_a_connection_again(self, ground18):
         calls = []
