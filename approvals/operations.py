@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from approvals import delegation_queries, queries, rules
+from approvals import delegation_queries, queries, rules, too_late
 from approvals.models import Chain, Decision, Step
 from approvals.states import CHAIN, STEP, ChainState, StepState, Verdict
 from jit.audit import operations as audit
@@ -19,7 +19,6 @@ from jit.elevation.models import ElevationRequest
 from jit.elevation.states import RequestState
 from jit.identity.models import User
 from jit.identity.step_up import StepUpRequired
-from jit.kernel import clock
 from jit.kernel.actor import Actor, Channel
 from jit.kernel.errors import Conflict, DomainError, NotAllowed
 from jit.policy.ruling import StepSpec
@@ -102,7 +101,8 @@ def _open_step(
 ) -> list[User]:
     """Open the step and ask its people (looked up, unless they are known); return them."""
     lapses_at = now + dt.timedelta(seconds=step.lapse_after_seconds)
-    halfway = now + dt.timedelta(seconds=step.lapse_after_seconds / 2)
+    lapses_at = min(lapses_at, step.chain.request.planned_end or lapses_at)
+    halfway = now + (lapses_at - now) / 2
     after = step.escalate_after_seconds
     escalate_at = halfway if after is None else now + dt.timedelta(seconds=after)
     audit.transition(
@@ -242,17 +242,14 @@ def _decide(
     if repeated is not None:
         return Outcome(decision=repeated, repeated=True)
     if request.state != RequestState.PENDING or current is None:
-        raise closed(request=request, decisions=[d for ds in voices.values() for d in ds])
+        raise too_late.closed(request=request, decisions=[d for ds in voices.values() for d in ds])
     if shown is not None and shown.pk != current.pk:
         raise rules.AlreadyDecided(
             f"Step {shown.position} is over ({shown.state.lower()}); the request now waits at step "
             f"{current.position}. Open it again to see who is asked."
         )
     if now >= request.lapses_at:
-        raise rules.RequestLapsed(
-            "Nobody answered in time: this request lapsed at "
-            f"{clock.utc_words(request.lapses_at)}. The requester may ask again."
-        )
+        raise too_late.lapsed(request, request.lapses_at)
     if not request.requester.is_active:
         raise rules.RequestWithdrawn(
             f"The account of {request.requester.username} is disabled: this request is being "
@@ -377,20 +374,6 @@ def _said_before(
             )
             return decision if decision.verdict == verdict and not asked_anew else None
     return None
-
-
-def closed(*, request: ElevationRequest, decisions: Sequence[Decision]) -> DomainError:
-    """Return the refusal that tells a late approver what happened, by whom and when."""
-    at = clock.utc_words(request.closed_at) if request.closed_at else "meanwhile"
-    if request.state == RequestState.WITHDRAWN:
-        return rules.RequestWithdrawn(f"The requester's side withdrew this request at {at}.")
-    if request.state == RequestState.LAPSED:
-        return rules.RequestLapsed(f"Nobody answered in time: this request lapsed at {at}.")
-    if request.state == RequestState.DENIED:
-        names = [d.approver.username for d in decisions if d.verdict == Verdict.DENY]
-        return rules.AlreadyDecided(f"Already denied by {' and '.join(names)} at {at}.")
-    names = [d.approver.username for d in decisions if d.verdict == Verdict.APPROVE]
-    return rules.AlreadyDecided(f"Already approved by {' and '.join(names) or 'policy'} at {at}.")
 
 
 def _check_strength(

@@ -14,15 +14,19 @@ django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402 -- Django must be set up first
 
-from jit.ops import start  # noqa: E402
+from jit.ops import callers, start  # noqa: E402
 from jit.ops.checks import refuse_to_start_if_misconfigured  # noqa: E402
 from jit.ops.one_thread import OneThread  # noqa: E402
+from jit.ops.proxies import TrustedProxies  # noqa: E402
 from jit.routing import websockets  # noqa: E402
 
 # A server may import this inside its event loop, where Django lets nobody ask the database.
 with ThreadPoolExecutor(1) as aside:
     aside.submit(refuse_to_start_if_misconfigured).result()
 start.warm_up()
-application = ProtocolTypeRouter(
-    {"http": OneThread(), "websocket": OriginValidator(websockets, [settings.BASE_URL])}
+application = TrustedProxies(
+    ProtocolTypeRouter(
+        {"http": OneThread(), "websocket": OriginValidator(websockets, [settings.BASE_URL])}
+    ),
+    callers.networks(settings.TRUSTED_PROXIES),
 )

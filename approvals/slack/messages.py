@@ -162,6 +162,20 @@ def _for_channel(shot: Snapshot) -> Drawing:
 # --- The parts -------------------------------------------------------------------------
 
 
+def _window(row: ElevationRequest) -> list[b.Element]:
+    """Return the window that was planned: nothing is given after it, however late the yes."""
+    if row.starts_at is None or row.planned_end is None:
+        return []
+    lapses = b.word(", when it lapses" if row.state == RequestState.PENDING else "")
+    return [
+        b.word(", from "),
+        b.moment(row.starts_at),
+        b.word(" until "),
+        b.moment(row.planned_end),
+        lapses,
+    ]
+
+
 def _ask(shot: Snapshot) -> list[list[b.Element]]:
     row, role = shot.row, shot.row.role
     who = row.requester
@@ -173,9 +187,7 @@ def _ask(shot: Snapshot) -> list[list[b.Element]]:
         b.fact("Who", b.word(name, limit=150)),
         b.fact("Role", b.word(f"{role.slug} on {role.target.slug} ({role.target.env})", limit=250)),
         b.fact("It can", b.word(role.description or role.name, limit=300)),
-        b.fact(
-            "For", asked, *([b.word(", from "), b.moment(row.starts_at)] if row.starts_at else [])
-        ),
+        b.fact("For", asked, *_window(row)),
         b.fact("Risk", role.risk),
         *_ticket(row),
     ]
@@ -230,7 +242,8 @@ def _now(shot: Snapshot) -> list[list[b.Element]]:
             b.fact("Answer by", b.moment(step.lapses_at or row.lapses_at)),
         ]
     if row.state in {RequestState.LAPSED, RequestState.WITHDRAWN} and row.closed_at:
-        what = "nobody answered in time" if row.state == RequestState.LAPSED else "taken back"
+        late = "its planned time ended" if row.is_over(row.closed_at) else "nobody answered in time"
+        what = late if row.state == RequestState.LAPSED else "taken back"
         return [b.fact(headline(shot), f"{what} · ", b.moment(row.closed_at))]
     if row.state == RequestState.APPROVED and shot.chain is None:
         allowed = "the glass was broken: nobody was asked" if row.break_glass else "by policy"

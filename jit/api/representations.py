@@ -49,6 +49,7 @@ def _request(row: ElevationRequest, chain: ChainView | None) -> dict[str, Any]:
         "duration_seconds": row.duration_seconds,
         "granted_seconds": row.granted_seconds,
         "starts_at": time(row.starts_at),
+        "planned_end": time(row.planned_end),
         "break_glass": row.break_glass,
         "extends": str(row.extends_id) if row.extends_id else None,
         "created_at": time(row.created_at),

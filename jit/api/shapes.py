@@ -242,6 +242,11 @@ class RequestOut(Shape):
     duration_seconds = serializers.IntegerField()
     granted_seconds = serializers.IntegerField()
     starts_at = serializers.DateTimeField(allow_null=True)
+    planned_end = serializers.DateTimeField(
+        allow_null=True,
+        help_text="With `starts_at`: when the window ends. The request lapses then at the latest; "
+        "a late yes gives what is left.",
+    )
     break_glass = serializers.BooleanField()
     extends = serializers.UUIDField(allow_null=True)
     created_at = serializers.DateTimeField()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from django.urls import path
-from drf_spectacular.views import SpectacularAPIView
 
 from jit.api import (
     audit,
     break_glass,
+    description,
     grants,
     me,
     notifications,
@@ -19,7 +19,7 @@ from jit.api import (
 )
 
 urlpatterns = [
-    path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("schema/", description.Schema.as_view(), name="api-schema"),
     path("me/", me.Me.as_view(), name="api-me"),
     path("roles/", roles.Roles.as_view(), name="api-roles"),
     path("roles/<slug:slug>/", roles.RoleDetail.as_view(), name="api-role"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from django.conf import settings
@@ -91,6 +92,19 @@ class ElevationRequest(LoadedQuickly):
 
     def __str__(self) -> str:
         return f"request {self.id}"
+
+    @property
+    def planned_end(self) -> dt.datetime | None:
+        """When the window ends that was asked for with a start of its own: nothing is given for
+        the request after that. None where the clock starts when the privilege works.
+        """
+        if self.starts_at is None or self.extends_id is not None:
+            return None
+        return self.starts_at + dt.timedelta(seconds=self.duration_seconds)
+
+    def is_over(self, now: dt.datetime) -> bool:
+        """Return whether the planned window ended before `now`."""
+        return self.planned_end is not None and self.planned_end <= now
 
     def audit_links(self) -> dict[str, Any]:
         return {

@@ -12,7 +12,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from jit.identity import operations, queries
+from jit.identity import operations, own_browser, queries
 from jit.identity.models import ApiToken, User
 from jit.identity.operations.tokens import digest_of
 from jit.identity.permissions import Scope
@@ -83,7 +83,10 @@ class PasswordBackend(BaseBackend):
             return None
         address = address_of(request)
         username, password = _encodable(username).strip().lower(), _encodable(password)
-        operations.begin_attempt(username=username, address=address, now=now or clock.now())
+        own = own_browser.of(request, username)
+        operations.begin_attempt(
+            username=username, address=address, now=now or clock.now(), own_browser=own
+        )
         user = queries.user_by_username(username)
         if len(password) > LONGEST_PASSWORD:
             return None
@@ -93,7 +96,7 @@ class PasswordBackend(BaseBackend):
             return None
         if not user.check_password(password) or not user.is_active:
             return None
-        operations.forgive(username=username, address=address)
+        operations.forgive(username=username, address=address, own_browser=own)
         return user
 
     def get_user(self, user_id: uuid.UUID | str) -> User | None:
@@ -150,7 +153,7 @@ class BrowserSession(SessionAuthentication):
 
 
 def address_of(request: HttpRequest | None) -> str:
-    """Return the peer's address. Proxies are the ASGI server's to see through."""
+    """Return the client's address, which `jit.ops.proxies` found behind trusted proxies."""
     return str(request.META.get("REMOTE_ADDR", "")) if request is not None else ""
 
 

@@ -165,6 +165,14 @@ def _operations() -> Findings:
             f"JIT_METRICS_HOST can't be read: {malformed}",
             "List addresses and networks: 10.0.0.5, 10.1.0.0/16",
         )
+    try:
+        callers.networks(settings.TRUSTED_PROXIES)
+    except ValueError as malformed:
+        yield _error(
+            10,
+            f"JIT_TRUSTED_PROXIES can't be read: {malformed}",
+            "List the addresses and networks of your proxies: 10.0.0.5, 10.1.0.0/16",
+        )
 
 
 def _notifications() -> Findings:

@@ -415,4 +415,5 @@ LEASE = env.integer("JIT_LEASE", 40)
 CHANGE_FREEZE = env.flag("JIT_CHANGE_FREEZE")
 """Whether a change freeze is on; policies read it as `request.change_freeze`."""
 METRICS_HOST = env.text("JIT_METRICS_HOST", "127.0.0.1")
+TRUSTED_PROXIES = env.text("JIT_TRUSTED_PROXIES", "")
 """Who may ask for `/livez`, `/readyz` and `/metrics`: addresses and networks, by commas."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 
 from django.db import transaction
 
@@ -10,7 +11,7 @@ from jit.catalog.models import Target
 from jit.elevation import operations as elevation
 from jit.elevation.models import ElevationRequest, Grant
 from jit.elevation.states import EndReason
-from jit.kernel import db
+from jit.kernel import clock, db
 from jit.kernel.actor import CLOCK
 from jit.kernel.errors import InvalidInput
 from jit.policy import operations as policy
@@ -19,6 +20,8 @@ from jit.tickets import queries as tickets
 from jit.tickets.adapters.base import TicketNotFound, TicketSnapshot, TicketSystemUnavailable
 from jit.workflow import facts
 
+SHORTEST = 10
+"""Seconds. What is left of a planned window is not worth giving below the shortest request."""
 LARGEST_SKEW = 2.0
 """Seconds between a target's clock and ours, as its last health check saw them."""
 
@@ -45,7 +48,9 @@ def before_activation(grant: Grant, now: dt.datetime) -> int:
     """
     _person_and_role(grant)
     _refuse_wrong_clock(grant.target)
-    return _seconds_of(_request_of(grant), now)
+    request = _request_of(grant)
+    left = _left_of_the_plan(request, now)
+    return min(_seconds_of(request, now), left)
 
 
 def before_extension(grant: Grant, request: ElevationRequest, now: dt.datetime) -> int:
@@ -54,6 +59,19 @@ def before_extension(grant: Grant, request: ElevationRequest, now: dt.datetime) 
     """
     _person_and_role(grant)
     return _seconds_of(request, now)
+
+
+def _left_of_the_plan(request: ElevationRequest, now: dt.datetime) -> int:
+    """Return the seconds until the planned end; all that was agreed to without one."""
+    if request.planned_end is None:
+        return request.granted_seconds
+    left = math.ceil((request.planned_end - now).total_seconds())
+    if left < SHORTEST:
+        raise NoLongerEligible(
+            EndReason.ACTIVATION_FAILED,
+            f"The time that was planned ended at {clock.utc_words(request.planned_end)}.",
+        )
+    return left
 
 
 def _seconds_of(request: ElevationRequest, now: dt.datetime) -> int:

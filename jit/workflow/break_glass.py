@@ -186,7 +186,10 @@ def _elevate(
 def file_ticket(
     *, request_id: UUID, user: User, reference: str, actor: Actor, now: dt.datetime
 ) -> ElevationRequest:
-    """Attach the ticket that a break-glass promised. Raises TicketNotFound and Conflict."""
+    """Attach the ticket that a break-glass promised. Raises UnknownRequest for who may not see
+    the request, whatever else is wrong; NotAllowed, TicketNotFound and Conflict.
+    """
+    queries.request_visible_to(user, request_id)
     ticket = tickets.look_up(reference)
     with transaction.atomic():
         request = queries.lock_request(request_id)

@@ -37,7 +37,10 @@ def lapse_due() -> int:
             if request.state != RequestState.PENDING:
                 continue
             if request.lapses_at <= now:
-                _close(request, verb="lapsed", why="nobody answered in time", actor=CLOCK)
+                late = (
+                    "its planned time ended" if request.is_over(now) else "nobody answered in time"
+                )
+                _close(request, verb="lapsed", why=late, actor=CLOCK)
             elif request.extends is not None and request.extends.state != GrantState.ACTIVE:
                 _close(request, verb="withdrawn", why="the grant to extend has ended", actor=CLOCK)
             closed += 1

@@ -116,7 +116,7 @@ def validate(ask: Ask, now: dt.datetime) -> None:
         "duration_seconds": ""
         if SHORTEST_SECONDS <= ask.duration_seconds <= LONGEST_SECONDS
         else f"From {SHORTEST_SECONDS} to {LONGEST_SECONDS} seconds.",
-        "starts_at": _wrong_start(ask.starts_at, now),
+        "starts_at": _wrong_start(ask, now),
     }
     wrong = {name: [message] for name, message in found.items() if message}
     if wrong:
@@ -134,7 +134,8 @@ def _wrong_justification(text: str) -> str:
     return "It contains a NUL character; remove it." if "\0" in text else ""
 
 
-def _wrong_start(starts_at: dt.datetime | None, now: dt.datetime) -> str:
+def _wrong_start(ask: Ask, now: dt.datetime) -> str:
+    starts_at = ask.starts_at
     if starts_at is None:
         return ""
     if starts_at.tzinfo is None:
@@ -143,6 +144,8 @@ def _wrong_start(starts_at: dt.datetime | None, now: dt.datetime) -> str:
         return f"At most {LONGEST_AHEAD.days} days ahead."
     if starts_at < now - dt.timedelta(minutes=5):
         return "That is in the past; leave it out to start at once."
+    if starts_at + dt.timedelta(seconds=ask.duration_seconds - SHORTEST_SECONDS) < now:
+        return "It would be over by now; leave it out to start at once."
     return ""
 
 

@@ -61,13 +61,13 @@ def terminate(*, session_id: UUID, user: User, comment: str, actor: Actor) -> Ac
     Raises UnknownSession, NotAllowed (who may read all sessions and who may revoke the grant
     may end it, and its own person), InvalidInput for a missing comment, SessionOver.
     """
+    session = queries.session_visible_to(user, session_id)
+    queries.require_may_terminate(user, session)
     if not comment.strip():
         raise InvalidInput(
             "Say in a sentence why it ends now; it goes on the record.",
             fields={"reason": ["A reason is needed."]},
         )
-    session = queries.session_visible_to(user, session_id)
-    queries.require_may_terminate(user, session)
     with transaction.atomic():
         now = db.now()
         asked = AccessSession.objects.filter(pk=session.pk, state__in=OPEN).update(

@@ -5,18 +5,31 @@ Slack's door has the same cases in `tests/approvals/slack/test_interactions.py`.
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 
 from approvals import delegation, escalation
 from approvals.models import Decision, Delegation, Step
+from jit.audit.models import AuditEvent
 from jit.elevation.models import ElevationRequest, Grant
 from jit.identity import operations as identity
 from jit.identity.models import User
 from jit.kernel import clock
-from jit.workflow import lapse
+from jit.workflow import activate, lapse
 from tests.approvals.doors import DONE, Door, join, leave, overdue, still_open
 from tests.support import people
 from tests.support.world import ADMIN, READER, World
+
+
+def planned(world: World, *, ago: int) -> ElevationRequest:
+    """Return a request of 600 seconds whose window began `ago` seconds ago."""
+    request = world.ask(starts_at=clock.now() + dt.timedelta(seconds=5))
+    assert request.lapses_at == request.planned_end
+    begun = clock.now() - dt.timedelta(seconds=ago)
+    ends = begun + dt.timedelta(seconds=600)
+    ElevationRequest.objects.filter(pk=request.pk).update(starts_at=begun, lapses_at=ends)
+    request.refresh_from_db()
+    return request
 
 
 class TestTwice:
@@ -71,6 +84,45 @@ class TestTooLate:
         assert status == 409
         assert "lapsed at 20" in words, "the day is said: it may have been yesterday"
         assert not Grant.objects.exists()
+
+    def test_a_yes_after_the_planned_window_gives_nothing(self, world: World, door: Door) -> None:
+        """It gave the full time from then on, outside the window that the approver read."""
+        request = planned(world, ago=601)
+        status, words = door("ada", request)
+        assert status == 409
+        assert "The time that was planned is over: this request lapsed at 20" in words
+        assert lapse.lapse_due() == 1
+        request.refresh_from_db()
+        assert request.state == "LAPSED"
+        event = AuditEvent.objects.get(action="request.lapsed")
+        assert event.content["body"]["why"] == "its planned time ended"
+        assert "lapsed" in door.reads("ada", request).casefold()
+        assert not Grant.objects.exists()
+
+    def test_a_late_yes_gives_only_what_is_left_of_the_planned_window(
+        self, world: World, door: Door
+    ) -> None:
+        request = planned(world, ago=400)
+        end = request.planned_end
+        assert end is not None
+        assert f"{end:%H:%M}" in door.reads("ada", request)
+        assert door("ada", request)[0] in DONE
+        grant = Grant.objects.get(request=request)
+        activate.activate(grant_id=grant.pk)
+        grant.refresh_from_db()
+        assert (grant.state, grant.ends_at) == ("ACTIVE", end)
+
+    def test_a_planned_window_that_ended_before_the_target_answered_gives_nothing(
+        self, world: World, door: Door
+    ) -> None:
+        request = planned(world, ago=400)
+        door("ada", request)
+        ElevationRequest.objects.update(starts_at=clock.now() - dt.timedelta(seconds=595))
+        grant = Grant.objects.get(request=request)
+        activate.activate(grant_id=grant.pk)
+        grant.refresh_from_db()
+        assert (grant.state, grant.end_reason) == ("WITHDRAWN", "activation-failed")
+        assert "The time that was planned ended at" in grant.end_comment
 
     def test_after_the_withdrawal(self, world: World, door: Door) -> None:
         request = world.ask()

@@ -82,13 +82,15 @@ def begin_activation(
     actor: Actor,
     now: dt.datetime,
 ) -> None:
-    """Commit the intent: the deadline that the target will hold, before it is touched.
+    """Commit the intent: the deadline that the target will hold, before it is touched. It is
+    never later than the window's end, where one was planned.
 
     A grant already ACTIVATING (a retry) only gets the new deadline and lease.
     """
+    ends_at = now + dt.timedelta(seconds=duration_seconds)
     changes: dict[str, Any] = {
         "duration_seconds": duration_seconds,
-        "ends_at": now + dt.timedelta(seconds=duration_seconds),
+        "ends_at": min(ends_at, grant.request.planned_end or ends_at),
         "lease_until": lease_until,
         "tries": grant.tries + 1,
         "generation": grant.generation + 1,

@@ -61,6 +61,7 @@ def create_request(
         created_at=now,
         lapses_at=lapses_at,
     )
+    request.lapses_at = min(lapses_at, request.planned_end or lapses_at)
     request.save(force_insert=True)
     # It has no grant yet, and whoever shows it need not ask the database for one.
     request._state.fields_cache["grant"] = None  # noqa: SLF001 -- where Django keeps relations
@@ -134,7 +135,10 @@ def ask_also(*, request: ElevationRequest, approvers: Sequence[str]) -> None:
 
 
 def set_lapse(*, request: ElevationRequest, lapses_at: dt.datetime) -> None:
-    """Move the time by which the open step must answer; the step's opening is the event."""
+    """Move the time by which the open step must answer, to the planned end at most; the step's
+    opening is the event.
+    """
+    lapses_at = min(lapses_at, request.planned_end or lapses_at)
     ElevationRequest.objects.filter(pk=request.pk, state=RequestState.PENDING).update(
         lapses_at=lapses_at
     )

@@ -157,7 +157,8 @@ def _programs(here: Installation) -> list[Child]:
     celery = [str(programs / "celery"), "-A", "jit.celery", "--quiet"]
     web = [str(programs / "uvicorn"), "jit.asgi:application", "--host", "127.0.0.1"]
     web += ["--port", str(here.place.port), "--lifespan", "off", "--no-access-log"]
-    web += ["--no-server-header", "--timeout-graceful-shutdown", "3"]
+    # Who is behind a proxy is read in one place, jit.ops.proxies, whatever the server.
+    web += ["--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "3"]
     worker = [*celery, "worker", "--pool", "threads", "--concurrency", "8"]
     worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     worker += ["--hostname", "worker@embedded", "--queues", "jit"]

@@ -11,7 +11,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from jit.identity import queries, sign_in
+from jit.identity import own_browser, queries, sign_in
 from jit.identity.operations import AlreadyEnrolled
 from jit.kernel import clock
 from jit.kernel.errors import DomainError
@@ -72,7 +72,9 @@ def code(request: HttpRequest) -> HttpResponse:
         except DomainError as refusal:
             problem, status = refusal, refusal.status
         else:
-            return HttpResponseRedirect(_back_to(request, following))
+            answer = HttpResponseRedirect(_back_to(request, following))
+            own_browser.remember(answer, user)
+            return answer
     context = {"person": user, "problem": problem}
     return render(request, "jit/sign_in/code.html", context, status=status)
 
@@ -93,7 +95,9 @@ def enrol(request: HttpRequest) -> HttpResponse:
                 request=request, code=request.POST.get("code", ""), now=now
             )
             shown = {"codes": codes, "next": _back_to(request, following)}
-            return render(request, "jit/sign_in/recovery_codes.html", shown)
+            answer = render(request, "jit/sign_in/recovery_codes.html", shown)
+            own_browser.remember(answer, user)
+            return answer
     except DomainError as refusal:
         problem, status = refusal, refusal.status
     try:
