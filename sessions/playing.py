@@ -6,8 +6,10 @@ draws the screen as it was then, and says where the next one goes on.
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 from sessions.recording import asciicast, screen, terminal
@@ -32,6 +34,11 @@ def for_player(events: Iterable[Event]) -> Iterator[Event]:
             yield Event(event.at, "m", label(event.fact()))
         elif event.code != "i":
             yield event
+
+
+def marked(events: Iterable[Event], marks: Iterable[Event]) -> Iterator[Event]:
+    """Yield the events with more marks among them, both in the order of their times."""
+    return heapq.merge(events, marks, key=attrgetter("at"))
 
 
 def label(fact: Mapping[str, Any]) -> str:

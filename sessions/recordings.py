@@ -13,7 +13,7 @@ from jit.identity.models import User
 from jit.kernel.actor import Actor
 from jit.kernel.errors import InvalidInput, NotFound
 from jit.web.streaming import stream
-from sessions import queries
+from sessions import playing, queries
 from sessions.models import AccessSession
 from sessions.operations import viewing
 from sessions.recording import exporting, stored, terminal
@@ -122,6 +122,20 @@ def commands_of(session: AccessSession, *, most: int, after: int = -1) -> list[C
             name: _redacted(redactor, value) for name, value in (row.detail or {}).items()
         }
     return found
+
+
+def marks_of(session: AccessSession) -> list[Event]:
+    """Return what is known of a shell's commands as marks for a player, in their order. What the
+    protocol told is among the recording's own events.
+    """
+    if session.kind == "postgresql":
+        return []
+    rows = Command.objects.filter(session=session, tier__in=(Tier.TYPED, Tier.GUESSED))
+    redactor = Redactor.of_settings()
+    return [
+        Event(at_ms * 1000, "m", playing.label({"kind": "command", "text": redactor.text(text)}))
+        for at_ms, text in rows.order_by("at_ms", "number").values_list("at_ms", "text")
+    ]
 
 
 def _redacted(redactor: Redactor, value: Any) -> Any:

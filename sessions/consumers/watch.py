@@ -96,6 +96,9 @@ async def _for_player(lines: AsyncIterator[str]) -> AsyncIterator[str]:
         if code == "i":
             skipped += interval
             continue
+        if code == "m" and terminal.is_of_typing(asciicast.Event(0, code, told)):
+            skipped += interval
+            continue
         if code == "m":
             told = playing.label(asciicast.Event(0, code, told).fact())
         told = screen.event(asciicast.Event(0, code, told)).text

@@ -72,7 +72,13 @@ def on_a_screen(events: Iterable[Event]) -> Iterator[Event]:
     """Yield a recording's events, from its first on, as a player can draw them."""
     screen = Screen()
     for event in events:
-        yield screen.event(event)
+        if not is_of_typing(event):
+            yield screen.event(event)
+
+
+def is_of_typing(event: Event) -> bool:
+    """Return whether the event only says that a line was entered, which no player shows."""
+    return event.code == "m" and event.fact().get("kind") == "entered"
 
 
 def _bounded(number: int, usual: int, most: int) -> int:

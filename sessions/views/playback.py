@@ -34,7 +34,8 @@ def cast(request: PageRequest, session_id: UUID) -> HttpResponseBase:
         viewing.viewed(session=session, how="replay", actor=actor_of(request), **{"from": given})
     else:
         viewing.looked(session=session, user=request.user, actor=actor_of(request))
-    lines = playing.part(header, playing.for_player(events), start=start)
+    shown = playing.marked(playing.for_player(events), recordings.marks_of(session))
+    lines = playing.part(header, shown, start=start)
     return stream(request, lines, content_type="application/x-asciicast")
 
 

@@ -57,9 +57,10 @@ class Asked:
 
     def fact(self) -> dict[str, Any]:
         """Return what the recording says of it; a command's text is exact by protocol."""
+        marks = {} if self.size is None else {"entered": "marked"}
         if self.kind == "exec":
-            return {"kind": "command", "tier": "protocol", "text": self.command}
-        return {"kind": "opened", "what": self.command or self.kind}
+            return {"kind": "command", "tier": "protocol", "text": self.command, **marks}
+        return {"kind": "opened", "what": self.command or self.kind, **marks}
 
 
 def refuse_unless_allowed(asked: Asked, role: SSHRole) -> None:

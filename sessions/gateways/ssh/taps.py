@@ -4,12 +4,19 @@ transfer's. Whatever is not understood goes on record as it came.
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 from sessions.gateways.ssh.asking import Asked
 from sessions.gateways.ssh.notes import Notes
 from sessions.gateways.ssh.scp_tap import ScpTap
 from sessions.gateways.ssh.sftp_tap import SftpTap
+
+# What a terminal puts round what is pasted, if a line editor asked for it: the ends of its lines
+# enter nothing.
+_PASTES, _PASTED = b"\x1b[200~", b"\x1b[201~"
+_PASTE = re.compile(rb"(\x1b\[20[01]~)")
+_LINE_END = re.compile(rb"\r\n?|\n")
 
 
 class Tap(Protocol):
@@ -39,10 +46,21 @@ class Program:
 
 
 class Terminal(Program):
-    """A program on a terminal: what is typed is not kept, since passwords are among it."""
+    """A program on a terminal: of what is typed only the ends of lines are marked, without what
+    is on them, since passwords are among it.
+    """
+
+    _pasting = False
 
     def from_person(self, data: bytes) -> None:
-        """Keep nothing."""
+        lines = 0
+        for part in _PASTE.split(data):
+            if part in {_PASTES, _PASTED}:
+                self._pasting = part == _PASTES
+            elif not self._pasting:
+                lines += len(_LINE_END.findall(part))
+        if lines:
+            self._notes.mark({"kind": "entered", "lines": lines})
 
 
 def tap_for(asked: Asked, notes: Notes) -> Tap:

@@ -56,7 +56,12 @@ def of_fact(at_ms: int, fact: Mapping[str, Any]) -> Found | None:
 def guessed(at_ms: int, line: str) -> Found | None:
     """Return the command on a line that looks like a prompt's."""
     looks = _PROMPT.match(line)
-    return Found(at_ms, Tier.GUESSED, "command", storable(looks["command"])) if looks else None
+    return guess(at_ms, looks["command"]) if looks else None
+
+
+def guess(at_ms: int, command: str) -> Found:
+    """Return a command that was guessed."""
+    return Found(at_ms, Tier.GUESSED, "command", storable(command))
 
 
 class Marks:

@@ -12,6 +12,16 @@ def last_screen(text: str) -> list[str]:
 
     Cursor moves, erasing and printing are followed; scroll regions and the like are not.
     """
+    return [line for line in ("".join(row).rstrip() for row in _drawn(text).rows) if line]
+
+
+def cursor_line(text: str) -> str:
+    """Return the line on which the cursor stands after `text` was sent to an empty screen."""
+    grid = _drawn(text)
+    return "".join(grid.rows[grid.row]).rstrip()
+
+
+def _drawn(text: str) -> _Grid:
     grid = _Grid()
     last = 0
     for found in CONTROL.finditer(text):
@@ -19,7 +29,7 @@ def last_screen(text: str) -> list[str]:
         last = found.end()
         grid.control(found["csi"] or found.group(), found["args"] or "")
     grid.print(text[last:])
-    return [line for line in ("".join(row).rstrip() for row in grid.rows) if line]
+    return grid
 
 
 class _Grid:

@@ -13,6 +13,7 @@ from typing import Any
 from sessions.recording.asciicast import Event
 from sessions.recording.screen import EMPTIED, SWITCH
 from sessions.recording.transcript import commands, grid
+from sessions.recording.transcript.guessing import EDITS, Guesser
 from sessions.recording.transcript.line import UNFINISHED, clean
 
 LONGEST_LINE = 2_000
@@ -42,6 +43,7 @@ class Stripper:
         self._screen: str | None = given.get("screen")
         self._last: str = given.get("last", "")
         self._marks = commands.Marks(given.get("marks"))
+        self._guesser = Guesser(given.get("guesser"))
         self._without_terminal: bool = given.get("without_terminal", False)
         self._binary: int = given.get("binary", 0)
         self.facts_only: bool = given.get("facts_only", False)
@@ -56,6 +58,7 @@ class Stripper:
             "screen": None if self._screen is None else _storable(self._screen),
             "last": self._last,
             "marks": self._marks.state(),
+            "guesser": self._guesser.state(),
             "without_terminal": self._without_terminal,
             "binary": self._binary,
             "facts_only": self.facts_only,
@@ -73,6 +76,7 @@ class Stripper:
                 found = commands.of_fact(event.at // 1000, fact)
                 if found:
                     yield found
+                yield from self._entered(event.at // 1000, fact)
             elif event.code == "r":
                 self._without_terminal = False
 
@@ -123,7 +127,7 @@ class Stripper:
             self._at = at
         self._partial += first
         for other in others:
-            yield from self._flush(ended=True)
+            yield from self._flush(ended=True, at=at)
             self._at, self._partial = at, other
         if len(self._partial) > _LONGEST_PARTIAL:
             yield from self._flush()
@@ -133,24 +137,41 @@ class Stripper:
         emptied = max((found.start() for found in EMPTIED.finditer(screen)), default=0)
         self._screen = screen[max(emptied, len(screen) - _SCREENFUL) :]
 
-    def _flush(self, *, ended: bool = False) -> Iterator[Line | commands.Found]:
+    def _flush(self, *, ended: bool = False, at: int = 0) -> Iterator[Line | commands.Found]:
         partial, self._partial = self._partial, ""
-        yield from self._line(self._at, partial, ended=ended)
+        yield from self._line(self._at, partial, ended=ended, ended_at=at)
 
-    def _line(self, at: int, line: str, *, ended: bool) -> Iterator[Line | commands.Found]:
+    def _line(
+        self, at: int, line: str, *, ended: bool, ended_at: int
+    ) -> Iterator[Line | commands.Found]:
         yield from self._marked(at, line)
         if ended:
             self._marks.text("\n")
         text = clean(line) if line else ""
+        if ended and self._guesser.marked and not self._marks.seen:
+            command = self._guesser.line(text, edited=EDITS in line)
+            if command:
+                yield commands.guess(ended_at, command)
         if not text or text == self._last:
             return
         self._last = text[:LONGEST_LINE]
         for start in range(0, len(text), LONGEST_LINE):
             yield Line(at, text[start : start + LONGEST_LINE])
-        if not self._marks.seen:
+        if not (self._marks.seen or self._guesser.marked):
             guess = commands.guessed(at, text)
             if guess:
                 yield guess
+
+    def _entered(self, at: int, fact: Mapping[str, Any]) -> Iterator[commands.Found]:
+        """Hear that the person ended lines, if this fact says so."""
+        if fact.get("entered") == "marked":
+            self._guesser.marked = True
+        if fact.get("kind") != "entered" or self._marks.seen:
+            return
+        if self._screen is None:
+            self._guesser.entered(int(fact.get("lines") or 1), clean(self._partial))
+        elif guess := commands.guessed(at, grid.cursor_line(self._screen)):
+            yield guess
 
     def _marked(self, at: int, line: str) -> Iterator[commands.Found]:
         last = 0

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from jit.catalog.models import Role
+from sessions.gateways.ssh.asking import Asked
+from sessions.gateways.ssh.taps import tap_for
 from sessions.models import AccessSession
+from sessions.recording.transcript.commands import Found
+from sessions.recording.transcript.stripper import Stripper
+from tests.sessions.gateways.test_taps import FakeTape
 from tests.support.processes import until
 from tests.support.ssh_gateway import (
     Visitor,
@@ -145,6 +150,35 @@ class TestStandardInput:
         rita.ssh("read -rs x; echo $x | wc -c", options=["-tt"], input=b"correct-horse\n")
         events = recorded(rita)
         assert facts_of(events, "stdin") == []
+
+
+class TestTerminal:
+    def test_a_line_typed_ahead_of_a_sleep_is_a_command_and_no_output_is(
+        self, rita: Visitor, operator: Role
+    ):
+        hold(operator)
+        rita.ssh(
+            options=["-tt"],
+            input=b"PS1='$ '; sleep 1\ngzip -d nothing.gz\nexit\n",
+            env={"TERM": "dumb", "PATH": os.environ["PATH"]},
+        )
+        stripper = Stripper()
+        found = [*stripper.take(recorded(rita)), *stripper.end()]
+        guessed = [each.text for each in found if isinstance(each, Found)]
+        assert "gzip -d nothing.gz" in guessed
+        assert not any("No such file" in each for each in guessed)
+
+
+class TestPaste:
+    def test_enters_nothing_until_it_is_ended(self):
+        asked = Asked()
+        asked.terminal("xterm", (80, 24, 0, 0), {})
+        tape = FakeTape()
+        tap = tap_for(asked, tape.notes)
+        for typed in (b"ls\r", b"\x1b[200~a\rb", b"\nc\x1b[201~", b"\r", b"x\ry\r\n"):
+            tap.from_person(typed)
+        assert [fact["lines"] for fact in tape.said("entered")] == [1, 1, 2]
+        assert "ls" not in str(tape.facts)
 
 
 class TestStreams:

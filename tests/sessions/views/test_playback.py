@@ -117,6 +117,18 @@ class TestWithoutATerminal:
 
 
 class TestCast:
+    def test_has_a_mark_for_each_command_of_a_shell(self, at: At, session: AccessSession) -> None:
+        AccessSession.objects.update(kind="ssh")
+        for number, (tier, text) in enumerate(
+            [(Tier.GUESSED, "ls password='x1'"), (Tier.TYPED, "id"), (Tier.EXACT, "exact")]
+        ):
+            Command.objects.create(
+                session=session, number=number, at_ms=0, tier=tier, kind="command", text=text
+            )
+        lines = read(at("udo").get(f"/sessions/{session.pk}/cast/")).splitlines()
+        marks = [json.loads(line)[2] for line in lines[1:] if json.loads(line)[1] == "m"]
+        assert marks == ["$ ls password='██'", "$ id"]
+
     def test_is_what_a_player_takes_and_a_view_of_it(self, at: At, session: AccessSession) -> None:
         lines = read(at("udo").get(f"/sessions/{session.pk}/cast/")).splitlines()
         header = json.loads(lines[0])

@@ -1,0 +1,67 @@
+"""Commands guessed from what a terminal showed and when lines were entered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sessions.recording.asciicast import Event
+from sessions.recording.transcript.commands import Found
+from sessions.recording.transcript.stripper import Stripper
+from tests.support import shells
+
+MARKED = {"kind": "opened", "what": "shell", "entered": "marked"}
+ENTER = {"kind": "entered", "lines": 1}
+
+
+def guessed(*said: str | dict[str, Any]) -> list[str]:
+    """Return the guesses at these outputs and facts, however the indexing was interrupted."""
+    stripper, found = Stripper(), []
+    for n, each in enumerate([MARKED, *said]):
+        stripper = Stripper(json.loads(json.dumps(stripper.state())))
+        text = each if isinstance(each, str) else json.dumps(each)
+        found += stripper.take([Event(n * 1000, "o" if isinstance(each, str) else "m", text)])
+    found += stripper.end()
+    return [each.text for each in found if isinstance(each, Found)]
+
+
+class TestCorpus:
+    def test_has_precision_and_recall(self) -> None:
+        found = list(shells.corpus())
+        assert len(found) >= 60
+        precision, recall = shells.precision_and_recall(found)
+        wrong = [each for each in found if each.invented or each.missed]
+        assert precision >= 0.98, wrong
+        assert recall >= 0.95, wrong
+
+    def test_typing_ahead_of_a_sleep_lists_no_output_and_loses_no_command(self) -> None:
+        ahead = [each for each in shells.corpus() if each.name.endswith("-ahead")]
+        assert len(ahead) >= 3
+        for each in ahead:
+            assert each.guessed == each.commands
+
+
+class TestMarked:
+    def test_output_that_looks_like_a_prompt_is_no_command(self) -> None:
+        assert guessed("$ ", "cat x", ENTER, "\r\nrita@w:~$ rm -rf /\r\n$ ") == ["cat x"]
+
+    def test_what_another_program_reads_is_no_command(self) -> None:
+        said = ["$ cat > f", ENTER, "\r\n", "ls", ENTER, "\r\n", "$ ", "id", ENTER, "\r\n"]
+        assert guessed(*said) == ["cat > f", "id"]
+
+    def test_a_line_given_up_is_no_command(self) -> None:
+        assert guessed("$ ", "cat x^C\r\n", "$ ") == []
+
+    @pytest.mark.parametrize("prompt", ["$ ", "rita@w:~$ ", "[root@w etc]# ", "w% ", "x => "])
+    def test_the_same_command_twice_is_two(self, prompt: str) -> None:
+        said = [prompt, "true", ENTER, "\r\n"]
+        assert guessed(*said, *said) == ["true", "true"]
+
+
+class TestUnmarked:
+    def test_recordings_of_before_are_guessed_by_their_prompts_alone(self) -> None:
+        stripper = Stripper()
+        found = [*stripper.take([Event(0, "o", "rita@w:~$ ls\r\n")]), *stripper.end()]
+        assert [each.text for each in found if isinstance(each, Found)] == ["ls"]
