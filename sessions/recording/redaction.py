@@ -22,6 +22,9 @@ _LONGEST_LINE = 16 * 1024
 _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----")
 _KEY_ENDS = re.compile(r"-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----")
 _CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\^_])")
+# A key's own lines, and what else can be part of one. Whatever else is shown between the two lines
+# of a key is shown: anybody can print the first line, and never the last.
+_BODY = re.compile(r"^[A-Za-z0-9+/=]+(?=\r?$)|[A-Za-z0-9+/=]{16,}", re.MULTILINE)
 _LONGEST_KEY = 64 * 1024
 
 
@@ -93,7 +96,7 @@ class Redactor:
             yield Event(each.at, each.code, hidden[each.code][start:end])
 
     def _hide_keys(self, text: str) -> str:
-        """Hide a private key from its first line to its last, over as many texts as it takes."""
+        """Hide the lines of a private key, over as many texts as it takes."""
         if not self._in_key and "PRIVATE KEY" not in text:
             return text
         told, at = [], 0
@@ -106,7 +109,7 @@ class Redactor:
             else:
                 ends = _KEY_ENDS.search(text, at)
                 end = ends.start() if ends else len(text)
-                told.append(_blocks(text[at:end]))
+                told.append(_BODY.sub(lambda body: BLOCK * len(body[0]), text[at:end]))
                 self._in_key = 0 if ends else self._in_key + end - at
                 if self._in_key > _LONGEST_KEY:
                     self._in_key = 0

@@ -54,6 +54,14 @@ class TestText:
         redactor.text("-----BEGIN PRIVATE KEY-----\n" + "x" * 70_000)
         assert redactor.text("seen again") == "seen again"
 
+    def test_the_first_line_of_a_key_hides_nothing_that_is_none(self) -> None:
+        redactor = Redactor.of_settings()
+        shown = (
+            "-----BEGIN PRIVATE KEY-----\r\nrita@w:~$ rm -rf /srv\r\nuid=0(root) gid=0(root)\r\n"
+        )
+        assert redactor.text(shown) == shown
+        assert redactor.text("rita@w:~$ cat x\r\n") == "rita@w:~$ cat x\r\n"
+
 
 class TestEvents:
     def test_finds_what_was_typed_letter_by_letter(self) -> None:
