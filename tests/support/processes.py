@@ -123,10 +123,12 @@ class Running:
     def __init__(self, **environment: str) -> None:
         lasting = environment.pop("lasting", "") == "yes"
         connections = environment.pop("target_connections", "")
+        wired = environment.pop("wired", "") == "yes"
         data = Path(tempfile.mkdtemp(prefix="jit-stage-"))
         self._lock = threading.Lock()
         order = {"data": str(data), "lasting": lasting, "environment": environment}
         order |= {"target": {"max_connections": connections} if connections else {}}
+        order["wired"] = wired
         self._stage = subprocess.Popen(
             [sys.executable, "-m", "tests.support.stage", json.dumps(order)],
             stdin=subprocess.PIPE,
@@ -189,6 +191,10 @@ class Running:
     def add(self, name: str, like: str, *, before: Sequence[str] = (), **env: str) -> None:
         """Start another program like one that is there, by the words `before` its own."""
         self._order(do="add", name=name, like=like, env=env, before=list(before))
+
+    def wire(self, name: str, how: str) -> None:
+        """Let the wire to `database`, `valkey` or `target` behave like this (`wired="yes"`)."""
+        self._order(do="wire", name=name, how=how)
 
     def is_running(self, name: str) -> bool:
         return bool(self._order(do="running", name=name)["running"])

@@ -20,6 +20,7 @@ from jit.ops.embedded import gateways, ground
 from jit.ops.embedded.children import Child
 from jit.ops.embedded.installation import Installation, Place
 from jit.ops.embedded.supervisor import _programs, answers
+from tests.support.wire import Wire
 
 CRASHING = "tests.support.crashing"
 
@@ -43,10 +44,13 @@ class Stage:
         self.here.target.settings = {**self.here.target.settings, **target}
         self.extra = extra
         self.programs: dict[str, Child] = {}
+        self.wires: dict[str, Wire] = {}
 
-    def set_up(self) -> dict[str, Any]:
+    def set_up(self, *, wired: bool = False) -> dict[str, Any]:
         self.here.start_servers()
         self._run(self.here.migration())
+        if wired:
+            self._put_wires_between()
         self._run(self.here.command("seed_demo"))
         for program in _programs(self.here):
             self._begin(program)
@@ -105,6 +109,11 @@ class Stage:
         self._begin(self.here.program(name, [*before, *argv]), env)
         return {}
 
+    def wire(self, name: str, how: str) -> dict[str, Any]:
+        """Let the wire to this server behave like this (tests.support.wire)."""
+        self.wires[name].become(how)
+        return {}
+
     def running(self, name: str) -> dict[str, Any]:
         return {"running": (self.programs.get(name) or self.servers[name]).running()}
 
@@ -123,6 +132,18 @@ class Stage:
         shutil.rmtree(self.here.home, ignore_errors=True)
         shutil.rmtree(self.here.host.folder, ignore_errors=True)
         shutil.rmtree(self.here.place.data, ignore_errors=True)
+
+    def _put_wires_between(self) -> None:
+        """Let programs reach database, broker and target by a wire each."""
+        servers = {"database": self.here.database, "valkey": self.here.valkey}
+        servers["target"] = self.here.target
+        self.wires = {name: Wire(ground.free_port(), it.port) for name, it in servers.items()}
+        usual = self.here.environment("setup")
+        for variable, name in (("DATABASE_URL", "database"), ("REDIS_URL", "valkey")):
+            self.extra[variable] = usual[variable].replace(
+                f":{servers[name].port}/", f":{self.wires[name].port}/"
+            )
+        self.extra["JIT_DEMO_TARGET_PORT"] = str(self.wires["target"].port)
 
     def _begin(self, program: Child, env: dict[str, str] | None = None) -> None:
         program.env = {**(program.env or {}), **self.extra, **(env or {})}
@@ -146,10 +167,11 @@ def main(settings: dict[str, Any]) -> None:
         target=settings["target"],
     )
     commands: dict[str, Callable[..., dict[str, Any]]] = {
-        name: getattr(stage, name) for name in ("kill", "stop", "start", "add", "running", "pid")
+        name: getattr(stage, name)
+        for name in ("kill", "stop", "start", "add", "running", "pid", "wire")
     }
     try:
-        _say(stage.set_up())
+        _say(stage.set_up(wired=settings["wired"]))
         for line in sys.stdin:
             order = json.loads(line)
             try:

@@ -53,26 +53,37 @@ def index_what_is_due(*, where: Store | None = None) -> int:
 
 
 def _index_what_is_due(where: Store) -> int:
-    now, began = db.now(), time.monotonic()
+    """Go round until nobody is due or the time of a run is over."""
+    until, turns = time.monotonic() + RUN_SECONDS, 0
+    while True:
+        before = turns
+        for session_id in _due(db.now()):
+            if time.monotonic() > until:
+                return turns
+            turns += _turn(session_id, where)
+        if turns == before:
+            return turns
+
+
+def _due(now: dt.datetime) -> list[UUID]:
     due = (
         Recording.objects.filter(text_done=False)
         .filter(Q(pieces__gt=F("indexed_pieces")) | Q(stored_at__isnull=False))
         .filter(Q(indexed_at__isnull=True) | Q(indexed_at__lte=now - PAUSE))
         .order_by(F("indexed_at").asc(nulls_first=True))
-        .values_list("pk", flat=True)[:MOST_RECORDINGS]
     )
-    done = 0
-    for session_id in due:
-        if time.monotonic() - began > RUN_SECONDS:
-            break
-        try:
-            if _claim(session_id):
-                done += index(session_id, where=where)
-        except StoreFailed as away:
-            log.warning("the text of session %s waits for the store: %s", session_id, away)
-        except Exception:
-            log.exception("the text of session %s can't be made", session_id)
-    return done
+    return list(due.values_list("pk", flat=True)[:MOST_RECORDINGS])
+
+
+def _turn(session_id: UUID, where: Store) -> bool:
+    """Return whether something of the recording was indexed."""
+    try:
+        return _claim(session_id) and index(session_id, where=where)
+    except StoreFailed as away:
+        log.warning("the text of session %s waits for the store: %s", session_id, away)
+    except Exception:
+        log.exception("the text of session %s can't be made", session_id)
+    return False
 
 
 def _claim(session_id: UUID) -> bool:
