@@ -273,6 +273,7 @@ class RoleOut(Shape):
 class CredentialOut(Shape):
     """How to come in: through a gateway with a password for one session, or at the target
     itself. `psql` and `command` are ready lines to type, `database` comes with PostgreSQL.
+    `host_key` (SHA-256 fingerprints) and `known_hosts` (lines) tell who answers by SSH.
     """
 
     host = serializers.CharField()
@@ -284,6 +285,8 @@ class CredentialOut(Shape):
     sslrootcert = serializers.CharField(required=False)
     psql = serializers.CharField(required=False)
     command = serializers.CharField(required=False)
+    host_key = serializers.CharField(required=False)
+    known_hosts = serializers.CharField(required=False)
 
 
 class AuthorizeOut(Shape):

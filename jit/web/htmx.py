@@ -21,6 +21,8 @@ from jit.identity.models import User
 from jit.identity.permissions import Permission
 from jit.kernel.errors import DomainError
 
+_TITLES = {403: "This is not yours to open", 404: "There is nothing here"}
+
 type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
@@ -117,7 +119,7 @@ def refused(request: HttpRequest, refusal: DomainError) -> HttpResponse:
         found = {"title": refusal.title, "code": refusal.code, "detail": refusal.detail}
         return problem(request, {**found, "extra": refusal.extra}, status=refusal.status)
     words = {
-        "title": refusal.title or "That did not go through",
+        "title": refusal.title or _TITLES.get(refusal.status, "That did not go through"),
         "what": refusal.detail,
         "todo": "",
         "problem": refusal,

@@ -18,6 +18,7 @@ PATHS = MappingProxyType(
         '<path d="M16 13l3-6 3 6a3 3 0 0 1-6 0z"/>',
         "shield": '<path d="M12 3l7 3v5c0 5-3 8-7 10-4-2-7-5-7-10V6z"/><path d="M9 12l2 2 4-4"/>',
         "user": '<circle cx="12" cy="8" r="4"/><path d="M5 20c1-4 4-5 7-5s6 1 7 5"/>',
+        "download": '<path d="M12 4v11M8 11.5l4 4 4-4M5 20h14"/>',
         "out": '<path d="M14 5H6v14h8M10 12h10M17 9l3 3-3 3"/>',
         "menu": '<path d="M4 7h16M4 12h16M4 17h16"/>',
         "theme": '<circle cx="12" cy="12" r="8"/><path d="M12 4v16"/>'

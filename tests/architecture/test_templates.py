@@ -29,3 +29,15 @@ def test_every_template_is_included_extended_or_rendered_somewhere() -> None:
     every = {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*") if path.is_file()}
     unused = {name for name in every - named - BY_DJANGO if not name.startswith(tuple(FAMILIES))}
     assert not unused, f"drawn by nobody: {sorted(unused)}"
+
+
+def test_the_tours_labels_are_those_on_the_pages() -> None:
+    """README told to press what no page has: *Request access*, *Copy credential*."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    tour = readme.partition("## The tour")[2].partition("\n## ")[0]
+    labels = set(re.findall(r"(?<!\*)\*([A-Z][A-Za-z -]+)\*(?!\*)", tour))
+    assert len(labels) > 5
+    pages = " ".join(path.read_text(encoding="utf-8") for path in TEMPLATES.rglob("*.html"))
+    pages += (ROOT / "jit/web/context.py").read_text(encoding="utf-8")
+    missing = {label for label in labels if not re.search(rf"{label}[<\"{{]", pages)}
+    assert not missing, f"on no page: {sorted(missing)}"

@@ -225,11 +225,13 @@ def item(mapping: Any, key: str) -> Any:
 
 @register.filter
 def whole_seconds(grant: Any) -> int:
-    """Return how long a grant lasts in all: what it was approved for, and every extension."""
+    """Return how long a grant lasts in all: what it was approved for, and every extension. (It
+    starts a moment after the time that was approved begins.)
+    """
     if grant.starts_at is None or grant.ends_at is None:
         return int(grant.duration_seconds)
     lasts: dt.timedelta = grant.ends_at - grant.starts_at
-    return round(lasts.total_seconds())
+    return max(round(lasts.total_seconds()), int(grant.duration_seconds))
 
 
 @register.filter

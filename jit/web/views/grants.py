@@ -22,6 +22,17 @@ from jit.web.htmx import PageRequest, go, is_part, page, refused
 from jit.workflow import credential as credentials
 from jit.workflow import revoke
 
+LABELS = {
+    "psql": "Type this",
+    "command": "Type this",
+    "host_key": "The first time, ssh asks about this fingerprint",
+    "known_hosts": "Or for ~/.ssh/known_hosts, so that it need not ask",
+    "sslmode": "TLS mode",
+    "sslrootcert": "File of the authority's certificate",
+    "get_certificate": "Without a password: get a certificate",
+    "psql_with_certificate": "Then type this, as often as you like",
+}
+"""What a credential's parts are for, where their names do not say it."""
 SECRETS = ("password", "private_key", "token", "secret")
 
 
@@ -43,7 +54,12 @@ def credential(request: PageRequest, grant_id: UUID) -> HttpResponse:
     grant = queries.grant_visible_to(request.user, grant_id)
     credential = credentials.show(grant_id=grant_id, user=request.user, actor=actor_of(request))
     rows = [
-        {"name": name, "value": value, "secret": name in SECRETS}
+        {
+            "name": name,
+            "label": LABELS.get(name, name),
+            "value": value,
+            "secret": name in SECRETS,
+        }
         for name, value in credential.items()
         if value not in {None, ""}
     ]

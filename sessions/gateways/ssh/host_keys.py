@@ -7,6 +7,9 @@ from pathlib import Path
 import asyncssh
 from django.conf import settings
 
+SSH = 22
+"""The port that needs no naming in known_hosts."""
+
 
 def files() -> list[Path]:
     """Return the files of the private keys, which only the gateway can read."""
@@ -21,3 +24,11 @@ def public_lines() -> list[str]:
     return named or [
         asyncssh.read_private_key(file).export_public_key().decode().strip() for file in files()
     ]
+
+
+def known_hosts(host: str, port: int) -> list[str]:
+    """Return the lines of known_hosts (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT) by which `ssh`
+    knows the gateway at this address. Raises OSError and asyncssh.KeyImportError.
+    """
+    name = host if port == SSH else f"[{host}]:{port}"
+    return [f"{name} {' '.join(line.split()[:2])}" for line in public_lines()]

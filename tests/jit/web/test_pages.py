@@ -139,3 +139,5 @@ class TestWholeSeconds:
         grant = Grant(duration_seconds=1800, starts_at=begin, ends_at=begin + dt.timedelta(hours=1))
         assert pages.whole_seconds(grant) == 3600
         assert pages.whole_seconds(Grant(duration_seconds=1800)) == 1800
+        grant.ends_at = begin + dt.timedelta(seconds=1799)
+        assert pages.whole_seconds(grant) == 1800
