@@ -146,8 +146,8 @@ class TestTerminal:
         assert axe(udo) == []
         udo.locator("#hold summary").click()
         udo.get_by_label("Why it is lifted").fill("Case 7 is closed.")
-        udo.get_by_role("button", name="Lift the hold").click()
-        expect(udo.locator("#hold")).to_contain_text("Lifted before: 1")
+        udo.locator("#hold").get_by_role("button", name="Ask", exact=True).click()
+        expect(udo.locator("#hold")).to_contain_text("It takes another auditor's yes.")
         assert axe(udo) == []
 
     def test_outlives_a_dropped_line(self, terminal: tuple[Page, str]) -> None:
