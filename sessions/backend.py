@@ -18,6 +18,9 @@ class Sessions:
     def cut(self, *, grants: Sequence[Grant], now: dt.datetime) -> set[UUID]:
         return cutting.cut(grants=grants, now=now)
 
+    def cut_of(self, *, grants: Sequence[Grant]) -> dict[UUID, dict[str, int]]:
+        return queries.cut_of(grant.pk for grant in grants)
+
     def offer(self, *, grant: Grant, now: dt.datetime) -> dict[str, str] | None:
         return offers.offer(grant=grant, now=now)
 

@@ -45,7 +45,8 @@ class AccessSession(models.Model):
 
     `login` is who the person is on the target, `host` which machine of it; `client` names
     their program. `record` is what the policy demands of the recorder. `end_asked_*` is the
-    wish to end it, which its gateway carries out; `exit_status` is the remote program's.
+    wish to end it, which its gateway carries out; `exit_status` is the remote program's. `ended`
+    counts what was open in it and closed with it: `forwards`, and `connections` to the target.
     """
 
     id = Uuid7Field()
@@ -70,6 +71,7 @@ class AccessSession(models.Model):
     closed_because = models.CharField(max_length=12, blank=True)
     closed_comment = models.CharField(max_length=1000, blank=True)
     exit_status = models.IntegerField(null=True, blank=True)
+    ended = models.JSONField(default=dict, blank=True)
     end_asked_at = models.DateTimeField(null=True, blank=True)
     end_asked_because = models.CharField(max_length=12, blank=True)
     end_asked_by = models.CharField(max_length=150, blank=True)

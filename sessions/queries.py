@@ -100,6 +100,25 @@ def sessions_of_grants(grants: Iterable[UUID]) -> QuerySet[AccessSession]:
     return sessions().filter(grant_id__in=grants).order_by("opened_at", "id")
 
 
+def cut_of(grants: Iterable[UUID]) -> dict[UUID, dict[str, int]]:
+    """Return for each of these grants that has sessions: how many ended with it, what was open
+    in them until then, and how many are open still.
+    """
+    rows = AccessSession.objects.filter(grant_id__in=list(grants)).values_list(
+        "grant_id", "state", "closed_because", "ended"
+    )
+    counted: dict[UUID, dict[str, int]] = {}
+    for grant_id, state, because, ended in rows:
+        names = ("sessions_cut", "forwards_cut", "connections_cut", "sessions_left")
+        count = counted.setdefault(grant_id, dict.fromkeys(names, 0))
+        count["sessions_left"] += state in OPEN
+        if because in {ClosedBecause.EXPIRED, ClosedBecause.REVOKED}:
+            count["sessions_cut"] += 1
+            count["forwards_cut"] += ended.get("forwards", 0)
+            count["connections_cut"] += ended.get("connections", 0)
+    return counted
+
+
 def recorded_sessions_of(grant_id: UUID) -> list[UUID]:
     """Return the ids of the grant's sessions of which there is a recording, the first first."""
     rows = AccessSession.objects.filter(grant_id=grant_id, recording__isnull=False)
@@ -183,17 +202,14 @@ def earliest_end(grant: Grant) -> dt.datetime:
 
 def usable_grant(*, user: User, wanted: str, kind: str) -> Grant | None:
     """Return the grant of `user` that `wanted` names on a target of `kind`: by its name on the
-    target (`jit_…`), its id, or its role's slug. One in use comes before one that is over.
+    target (`jit_…`), its id, or its role's slug. One in use comes before one that is over, and
+    of those the newest.
     """
-    rows = elevation.grants().filter(user=user, target__kind=kind)
-    named = Q(external_name=wanted[:63]) | Q(
-        role__slug=wanted[:100], state__in=[GrantState.ACTIVE, GrantState.ACTIVATING]
-    )
+    named = Q(external_name=wanted[:63]) | Q(role__slug=wanted[:100])
     with suppress(ValueError):
         named |= Q(pk=UUID(wanted))
-    found = list(rows.filter(named).order_by("-created_at")[:5])
-    live = [grant for grant in found if grant.state == GrantState.ACTIVE]
-    return next(iter(live or found), None)
+    rows = elevation.grants().filter(named, user=user, target__kind=kind).order_by("-created_at")
+    return rows.filter(state=GrantState.ACTIVE).first() or rows.first()
 
 
 def grant_named(external_name: str) -> Grant | None:

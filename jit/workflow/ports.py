@@ -140,6 +140,12 @@ class SessionsPort(Protocol):
         to have done it; return the ids of grants of which a session may still be open.
         """
 
+    def cut_of(self, *, grants: Sequence[Grant]) -> dict[UUID, dict[str, int]]:
+        """Return for each grant that was used through gateways what ended with it there:
+        `sessions_cut`, `forwards_cut` and `connections_cut` (to the target, in those sessions),
+        and `sessions_left`.
+        """
+
     def offer(self, *, grant: Grant, now: dt.datetime) -> dict[str, str] | None:
         """Return how the holder of an ACTIVE grant comes in through a gateway, with a fresh
         one-use password, in the caller's transaction; None where no gateway serves targets

@@ -246,9 +246,12 @@ def _finish(grants: Sequence[Grant], answers: Sequence[Revoked | ConnectorError]
     an attempt saw and did is added to what the ones before did, whether it came to its end or not.
     """
     clean: dict[UUID, dict[str, Any]] = {}
+    through_gateways = sessions().cut_of(grants=grants)
     failed: list[tuple[Grant, str, dict[str, Any]]] = []
     for grant, answer in zip(grants, answers, strict=True):
         known = evidence.merged(evidence.settled(grant.evidence), answer.evidence)
+        if grant.pk in through_gateways:
+            known["gateways"] = through_gateways[grant.pk]
         if isinstance(answer, Revoked) and answer.absent:
             clean[grant.pk] = known
         else:

@@ -1,7 +1,7 @@
 """What every gateway process has: its heartbeat, the clock of its sessions, and their end.
 
 A session ends by the gateway's own monotonic clock. Whatever else ends it (a revocation, an
-auditor, a leaver) is in the database, where the house looks each second; a message makes it
+auditor, a leaver) is in the database, where the house looks twice a second; a message makes it
 look at once. A house that can't look for GATEWAY_FENCE seconds ends all its sessions.
 """
 
@@ -29,7 +29,7 @@ from sessions.states import ClosedBecause
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 1.0
+LOOK_EVERY = 0.5
 WARN_AT = (300.0, 60.0)
 """Seconds before its end at which a session's person is warned."""
 _NEARER = 0.01
@@ -102,11 +102,13 @@ class House:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, partial(_asked, question, named))
 
-    def spawn(self, work: Any) -> asyncio.Task[Any]:
-        """Run a coroutine beside; what it raises is logged, a refusal as what it is."""
+    def spawn(self, work: Any, *, awaited: bool = False) -> asyncio.Task[Any]:
+        """Run a coroutine beside; what it raises is logged, a refusal as what it is, unless
+        somebody awaits it.
+        """
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._done_and_heard if awaited else self._done)
         return task
 
     def welcome(self, *, session_id: UUID, live: LiveSession, over_at: float) -> None:
@@ -160,13 +162,15 @@ class House:
         self._last_look = loop.time()
         while self._running:
             self._look_now.clear()
+            left = self._last_look + settings.GATEWAY_FENCE - loop.time()
             try:
-                async with asyncio.timeout(_LOOK_WITHIN):
+                # A database that takes the question and never answers is away as well.
+                async with asyncio.timeout(min(_LOOK_WITHIN, max(left, LOOK_EVERY))):
                     await self._look()
                 self._last_look = loop.time()
             except Exception:  # the database is away: sessions end by their own clocks
                 log.warning("could not look at the books", exc_info=True)
-                if loop.time() - self._last_look > settings.GATEWAY_FENCE:
+                if loop.time() - self._last_look >= settings.GATEWAY_FENCE:
                     await self.end_all(
                         ClosedBecause.LOST, "The gateway has lost its database, so it ends this."
                     )
@@ -243,6 +247,11 @@ class House:
             self._closings = closings + self._closings
             return False
         return True
+
+    def _done_and_heard(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # Else asyncio complains where whoever awaited it left before.
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -24,7 +24,7 @@ from jit.workflow import ask_again
 from jit.workflow.credential import record_of
 from sessions import queries
 from sessions.models import AccessSession, GatewayProcess
-from sessions.states import SESSION, Door, Proof
+from sessions.states import OPEN, SESSION, Door, Proof
 
 STRICTNESS = ("none", "best_effort", "required")
 
@@ -33,19 +33,26 @@ class NoSuchGrantOfYours(NotFound):
     """The person holds no active grant of that name."""
 
 
+class NoSuchHost(NotFound):
+    """The grant's target has no host of that name."""
+
+
 class NotAdmitted(NotAllowed):
     """The grant is there, but may not be used now; the detail says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who stands at the door, and how that is known. `client` names their program."""
+    """Who stands at the door, and how that is known. `client` names their program, `login_name`
+    is the name they gave, whatever their proof opens.
+    """
 
     user: User
     door: Door
     proof: Proof
     source_address: str
     client: str = ""
+    login_name: str = ""
 
     @property
     def actor(self) -> Actor:
@@ -88,7 +95,34 @@ def authorise(
     NoSuchGrantOfYours and NotAdmitted, whose sentences are for the person.
     """
     grant = _grant(wanted, kind, caller.user)
-    now = db.now()
+    record = _ask(grant, caller, db.now())
+    _require_host(grant, host)
+    return _open(grant=grant, caller=caller, gateway=gateway, host=host, record=record)
+
+
+def holds_still(*, admitted: Admission, caller: Caller) -> bool:
+    """Ask anew, by all that `authorise` asks, whether a session that was admitted may open
+    something more. Return False where it may not but a new session may: what it was admitted
+    for (the role's or the target's configuration, the recording) is another by now.
+
+    Not inside a transaction. Raises NotAdmitted.
+    """
+    session = queries.sessions().get(pk=admitted.session_id)
+    if session.state not in OPEN or session.end_asked_at is not None:
+        raise NotAdmitted("This session has ended. Open a new one.")
+    grant = session.grant
+    record = _ask(grant, caller, db.now())
+    return (
+        grant.role.config == admitted.role_config
+        and grant.target.config == admitted.target_config
+        and max(record, admitted.record, key=STRICTNESS.index) == admitted.record
+    )
+
+
+def _ask(grant: Grant, caller: Caller, now: dt.datetime) -> str:
+    """Ask whether the grant may be used now, and how strictly that is recorded. Raises
+    NotAdmitted.
+    """
     if over := why_over(grant, now):
         raise NotAdmitted(over)
     try:
@@ -99,7 +133,16 @@ def authorise(
     record = record_of(grant)
     if ruling is not None and ruling.outcome.admits:
         record = max(record, ruling.obligations.record, key=STRICTNESS.index)
-    return _open(grant=grant, caller=caller, gateway=gateway, host=host, record=record)
+    return record
+
+
+def _require_host(grant: Grant, host: str) -> None:
+    """Raise NoSuchHost where `host` is given and is none of the target's."""
+    known = [str(each.get("name", "")) for each in grant.target.config.get("hosts") or []]
+    if host and host not in known:
+        raise NoSuchHost(
+            f"{grant.target.slug} has no host {host[:80]!r}; it has: {', '.join(known)[:500]}."
+        )
 
 
 def why_over(grant: Grant, now: dt.datetime) -> str:
@@ -159,6 +202,7 @@ def _open(
                 "proof": session.proof,
                 "source_address": session.source_address,
                 "client": session.client,
+                "login_name": caller.login_name[:100].replace("\0", ""),
                 "host": session.host,
                 "record": record,
                 "gateway": gateway.name,

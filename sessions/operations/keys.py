@@ -14,7 +14,7 @@ from jit.audit import operations as audit
 from jit.identity.models import User
 from jit.kernel import db
 from jit.kernel.actor import Actor
-from jit.kernel.errors import Conflict, InvalidInput, NotFound
+from jit.kernel.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from sessions.fingerprints import fingerprint_of
 from sessions.models import SshKey
 
@@ -31,6 +31,10 @@ class UnusableKey(InvalidInput):
 
 class KeyTaken(Conflict):
     """A key stands for one person: this one is registered already."""
+
+
+class KeyRemoved(NotAllowed):
+    """The key opens nothing any more."""
 
 
 class UnknownKey(NotFound):
@@ -92,11 +96,19 @@ def remove_key(*, user: User, key_id: UUID, actor: Actor, now: dt.datetime) -> N
             )
 
 
-def note_used(*, key: SshKey) -> None:
-    """Write down that the key was used, at most once in USE_NOTED_EVERY."""
+def use(*, key: SshKey) -> None:
+    """Write down that the key opens something, at most once in USE_NOTED_EVERY. Raises
+    KeyRemoved where it was taken off the account since it opened the connection.
+    """
     now = db.now()
+    kept = SshKey.objects.filter(pk=key.pk, removed_at__isnull=True)
     if key.last_used_at is None or now - key.last_used_at >= USE_NOTED_EVERY:
-        SshKey.objects.filter(pk=key.pk).update(last_used_at=now)
+        known = kept.update(last_used_at=now) > 0
+        key.last_used_at = now
+    else:
+        known = kept.exists()
+    if not known:
+        raise KeyRemoved("This key was removed from its account. Come in with another one.")
 
 
 def canonical(text: str) -> str:

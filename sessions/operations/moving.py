@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -21,12 +21,15 @@ from sessions.states import OPEN, SESSION, ClosedBecause
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """How one session ended, as its gateway saw it."""
+    """How one session ended, as its gateway saw it. `ended` counts what was open in it until
+    then and was closed with it: `forwards`, and `connections` to its target.
+    """
 
     session_id: UUID
     because: ClosedBecause
     comment: str = ""
     exit_status: int | None = None
+    ended: Mapping[str, int] = field(default_factory=dict)
 
 
 def went_live(*, session_id: UUID) -> None:
@@ -70,6 +73,7 @@ def close_many(*, closings: Sequence[Closing], closed_at: dt.datetime | None = N
                 "closed_because": because.value,
                 "closed_comment": comment[:1000],
                 "exit_status": how.exit_status,
+                "ended": dict(how.ended),
             }
         closed = audit.transition_many(
             rows=rows,
@@ -83,6 +87,7 @@ def close_many(*, closings: Sequence[Closing], closed_at: dt.datetime | None = N
                     "because": change["closed_because"],
                     "comment": change["closed_comment"],
                     "exit_status": change["exit_status"],
+                    "ended": change["ended"],
                 }
                 for pk, change in changes.items()
             },

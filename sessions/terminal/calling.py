@@ -12,7 +12,7 @@ from django.conf import settings
 from jit.identity.models import User
 from jit.kernel.errors import DomainError, NotAllowed
 from sessions.gateways.ssh import host_keys
-from sessions.gateways.ssh.upstream import CIPHERS
+from sessions.gateways.ssh.negotiating import GCM
 from sessions.offers import host_and_port
 from sessions.operations import entering
 from sessions.terminal.line import Line
@@ -89,7 +89,7 @@ async def _call(
         agent_path=None,
         config=None,
         preferred_auth="password",
-        encryption_algs=CIPHERS,
+        encryption_algs=GCM,
         compression_algs=None,
         keepalive_interval=15,
         keepalive_count_max=2,

@@ -5,6 +5,7 @@ from django.conf import settings
 from jit.kernel import clock
 from jit.workflow.ports import sessions
 from sessions.recording.models import Recording
+from sessions.states import ClosedBecause
 from tests.sessions import used
 from tests.support.world import World
 
@@ -12,6 +13,23 @@ from tests.support.world import World
 class TestCut:
     def test_has_nothing_to_wait_for_without_sessions(self, world: World) -> None:
         assert sessions().cut(grants=[world.grant()], now=clock.now()) == set()
+
+
+class TestCutOf:
+    def test_counts_what_was_open_when_the_grant_ended(self, world: World) -> None:
+        grant = world.grant()
+        ended = {"forwards": 2, "connections": 1}
+        used.closed(used.opened(grant), ClosedBecause.REVOKED, ended=ended)
+        used.closed(used.opened(grant), ClosedBecause.LOGOUT, ended=ended)
+        used.opened(grant)
+        assert sessions().cut_of(grants=[grant]) == {
+            grant.pk: {
+                "sessions_cut": 1,
+                "forwards_cut": 2,
+                "connections_cut": 1,
+                "sessions_left": 1,
+            }
+        }
 
 
 class TestOffer:

@@ -38,10 +38,14 @@ def opened(grant: Grant, *, live: bool = True, **more: Any) -> AccessSession:
 
 
 def closed(
-    session: AccessSession, because: ClosedBecause = ClosedBecause.LOGOUT, comment: str = ""
+    session: AccessSession,
+    because: ClosedBecause = ClosedBecause.LOGOUT,
+    comment: str = "",
+    **more: Any,
 ) -> AccessSession:
-    moving.close_many(
-        closings=[Closing(session_id=session.pk, because=because, comment=comment, exit_status=0)]
+    closing = Closing(
+        session_id=session.pk, because=because, comment=comment, exit_status=0, **more
     )
+    moving.close_many(closings=[closing])
     session.refresh_from_db()
     return session

@@ -169,15 +169,17 @@ class Visitor:
         )
 
 
-def make_target(host: Sshd, ca: Path, **role: Any) -> Role:
-    """Write the target of this sshd and its one role into the catalogue, and a policy in force."""
+def make_target(host: Sshd, ca: Path, *, slug: str = TARGET, **role: Any) -> Role:
+    """Write the target of this sshd and its one role, `<slug>-operator`, into the catalogue, and
+    a policy in force.
+    """
     policies.admit_everybody()
     ca.write_text(host.user_ca_key)
     ca.chmod(0o600)
     host.allow("web", "jit-observer")
     target = Target.objects.create(
-        slug=TARGET,
-        name=TARGET,
+        slug=slug,
+        name=slug,
         kind="ssh",
         team="payments",
         config={
@@ -190,7 +192,7 @@ def make_target(host: Sshd, ca: Path, **role: Any) -> Role:
         },
     )
     return Role.objects.create(
-        slug=OPERATOR,
+        slug=f"{slug}-operator",
         target=target,
         name="operator",
         risk="medium",

@@ -26,6 +26,8 @@ REFUSALS = 3
 takes the one after them still.
 """
 
+MOST_NAMED = 20
+"""Processes that the evidence names on each host, of those whose environment can't be read."""
 CHUNKS_AT_ONCE = 8
 """Connections to each host in one call: together they answer well within its timeout."""
 
@@ -159,6 +161,8 @@ class Endings:
             "processes_ended": ended,
             "connections_left": left,
             "processes_left": processes,
+            "processes_unread": len(answer.said.unread),
+            "unread": [f"{name} {pid}" for pid, name in answer.said.unread.items()][:MOST_NAMED],
         }
         if left or processes:
             ending.failures.append(
@@ -183,6 +187,7 @@ class Endings:
             "connections_found": sum(host["connections_left"] for host in hosts),
             "connections_cut": sum(host["connections_cut"] for host in hosts),
             "processes_ended": sum(host["processes_ended"] for host in hosts),
+            "processes_unread": sum(host["processes_unread"] for host in hosts),
         }
         unasked = [h.name for h in self._config.hosts if h.name not in ending.hosts]
         if unasked and not ending.failures:

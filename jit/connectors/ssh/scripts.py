@@ -15,8 +15,15 @@ from dataclasses import dataclass, field
 from jit.connectors.ssh.config import SSHRole
 
 MARK = "JIT_GRANT"
+HOLD = "jit-hold"
+"""A command that does nothing under a grant's mark for as long as its connection lives."""
+STOP = "jit-stop"
+"""A command that kills the programs which other channels of its connection started, with their
+process groups: sshd passes no signal on to what a forced command runs (session.c of OpenSSH).
+"""
 _NAME = re.compile(r"jit_[a-z0-9]{4,40}")
 _LINE = re.compile(r"(?:clock (\d+)(\.\d+)?|(open|ended) (jit_[a-z0-9]{4,40}) (\d+) (\d+))")
+_UNREAD = re.compile(r"unread (\d+) ([\x21-\x7e]{0,15})")
 LARGEST = 1_000_000
 
 # Each process with the mark is one line `name pid parent`; the parent is named only where it is
@@ -39,6 +46,19 @@ _LOOK = r"""
 found | awk '{ n[$1]++; if ($3 != "-" && !s[$1 $3]++) c[$1]++ }
   END { for (name in n) print "open", name, c[name] + 0, n[name] }'
 """
+# A program that no debugger may look into (ssh-agent, whatever is set-uid) hides its environment
+# from its own account, and with it the mark. The sshd processes of connections are such, too.
+_HIDDEN = r"""
+for file in $(grep -ls "^Uid:[[:space:]]*$(id -u)[[:space:]]" /proc/[0-9]*/status); do
+  folder=${file%/status}
+  head -c 1 "$folder/environ" >/dev/null 2>&1 && continue
+  set -- $(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p;s/^PPid:[[:space:]]*//p' "$file" 2>/dev/null)
+  case $1 in ''|Z) continue ;; esac
+  name=$(tr -c '!-~' _ 2>/dev/null <"$folder/comm"); name=${name%_}
+  case "$name:$(cat "/proc/$2/comm" 2>/dev/null)" in sshd*:sshd*) continue ;; esac
+  echo "unread ${folder#/proc/} $name"
+done
+"""
 _END = r"""
 all=$(found)
 for wanted in @NAMES@; do
@@ -58,6 +78,11 @@ for wanted in @NAMES@; do
   echo "ended $wanted $cut $((ended))"
 done
 """
+# What sshd started for a channel leads a process group; all of them are children of our parent.
+_STOP = (
+    "for pid in $(cat /proc/$PPID/task/*/children 2>/dev/null);"
+    ' do [ "$pid" = $$ ] || kill -s KILL -- "-$pid"; done 2>/dev/null'
+)
 
 
 def clock_only() -> str:
@@ -75,7 +100,7 @@ def end(names: Collection[str], tag: str) -> str:
     if not all(_NAME.fullmatch(name) for name in names):
         raise ValueError("a name that is not ours")
     told = _END.replace("@NAMES@", " ".join(sorted(names)))
-    return _CLOCK + _FIND.replace("@TAG@", tag) + told + _LOOK
+    return _CLOCK + _FIND.replace("@TAG@", tag) + told + _LOOK + _HIDDEN
 
 
 # sshd's configuration names one of these, perhaps with options, or internal-sftp; a command that
@@ -121,6 +146,7 @@ def session(name: str, role: SSHRole, tag: str) -> str:
         copies = f" 'scp -'*) {_SCP.replace('@REFUSE@', refuse % 'commands')} ;;"
     return (
         f"export {MARK}={name}@{tag}; case $SSH_ORIGINAL_COMMAND in '') {shell} ;;"
+        f" {HOLD}) exec cat >/dev/null ;; {STOP}) {_STOP} ;;"
         f" internal-sftp|'internal-sftp '*|{_starts(SFTP_SERVERS)}) {files} ;;"
         f"{copies} *) {command} ;; esac"
     )
@@ -134,12 +160,14 @@ def _starts(programs: Collection[str]) -> str:
 @dataclass(frozen=True, slots=True)
 class Said:
     """What a script answered: the host's clock and how exactly, and for each name the
-    connections and processes that are open, and those that were ended.
+    connections and processes that are open, and those that were ended. `unread` are the names
+    of the account's processes, by their ids, of which nobody can say whose they are.
     """
 
     clock: float | None = None
     open: dict[str, tuple[int, int]] = field(default_factory=dict)
     ended: dict[str, tuple[int, int]] = field(default_factory=dict)
+    unread: dict[int, str] = field(default_factory=dict)
 
     @property
     def looked(self) -> bool:
@@ -151,6 +179,9 @@ def understood(output: str) -> Said:
     said = Said()
     clock: float | None = None
     for line in output[:LARGEST].splitlines():
+        if hidden := _UNREAD.fullmatch(line.strip()):
+            said.unread[int(hidden[1])] = hidden[2]
+            continue
         found = _LINE.fullmatch(line.strip())
         if not found:
             continue
@@ -160,4 +191,4 @@ def understood(output: str) -> Said:
         else:
             counted = (int(connections), int(processes))
             (said.open if kind == "open" else said.ended)[name] = counted
-    return Said(clock, said.open, said.ended)
+    return Said(clock, said.open, said.ended, said.unread)

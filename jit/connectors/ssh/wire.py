@@ -19,7 +19,8 @@ from jit.kernel import clock
 
 AT_ONCE = 8
 """Connections open at one time: fewer than sshd's MaxStartups lets in unanswered."""
-_CIPHERS = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com"]
+_CIPHERS = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr"]
+"""AES-CTR for hosts that have no AES-GCM; of what a host has, our first is taken."""
 PROBE = "jit-probe"
 """The key id of what must be let in, where others must not."""
 _PROBE_SECONDS = 30

@@ -57,7 +57,7 @@ class Keeper:
 
     async def admit(self, knock: Knock) -> Admitted:
         # Once begun it is finished, whoever hangs up meanwhile: its session must be closed.
-        work = self._house.spawn(self._open(knock))
+        work = self._house.spawn(self._open(knock), awaited=True)
         try:
             opened, reach = await asyncio.shield(work)
         except asyncio.CancelledError:

@@ -25,11 +25,15 @@ class Back(asyncssh.SSHClientSession[bytes]):
         self._status: int | None = None
         self._signal: str | None = None
         self._holds = 0
-        self._killed = False
-        self._gone = False
+        self.gone = asyncio.Event()
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         self.channel = chan
+
+    @property
+    def ended(self) -> bool:
+        """Whether the program ended by itself."""
+        return self._status is not None or self._signal is not None
 
     # --- What the host says -----------------------------------------------------------
 
@@ -64,9 +68,9 @@ class Back(asyncssh.SSHClientSession[bytes]):
         self._signal = signal
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._gone = True
+        self.gone.set()
         self._pass_on()
-        broken = exc is not None and self._status is None and self._signal is None
+        broken = exc is not None and not self.ended
         self.front.host_is_done(
             self._status, self._signal, "The line to the host broke." if broken else ""
         )
@@ -119,12 +123,9 @@ class Back(asyncssh.SSHClientSession[bytes]):
         finally:
             self.resume_reading()
 
-    def kill(self) -> None:
-        """Kill the program on the host, then close: a closed channel alone leaves a program
-        without a terminal running.
+    def close(self) -> None:
+        """Let nothing pass any more, in either direction. The program may run on: see
+        `Upstream.close`.
         """
-        if self._killed or self._gone:
-            return
-        self._killed = True
-        self.channel.send_signal("KILL")
-        self.channel.close()
+        if not self.gone.is_set():
+            self.channel.abort()

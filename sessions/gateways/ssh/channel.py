@@ -18,9 +18,11 @@ from jit.connectors.ssh.config import SSHRole
 from jit.kernel.errors import DomainError
 from sessions.gateways.ssh import asking, notices
 from sessions.gateways.ssh.back import Back
+from sessions.gateways.ssh.forwards import Tunnel
 from sessions.gateways.ssh.notes import Notes
 from sessions.gateways.ssh.standard_input import StandardInput
 from sessions.gateways.ssh.taps import tap_for
+from sessions.gateways.ssh.upstream import Upstream
 from sessions.gateways.unrecorded import Unrecorded
 from sessions.operations import moving
 from sessions.operations.admission import Admission
@@ -38,6 +40,8 @@ CUT_STATUS = 254
 """The exit status of a session that was ended for its person."""
 ROOM_EVERY = 1024 * 1024
 """Bytes of output after which the recorder is asked whether it keeps up."""
+BEGUN_WITHIN = 0.5
+"""Seconds that an end waits for a program which is just being started, so as to kill it."""
 
 
 class RecorderNeeded(DomainError):
@@ -47,7 +51,9 @@ class RecorderNeeded(DomainError):
 
 
 class Front(asyncssh.SSHServerSession[bytes]):
-    """The person's end; also the house's handle on the session."""
+    """The person's end; also the house's handle on the session, which owns all that was opened
+    in it: the program's channel, the forwards, and the connection to the host.
+    """
 
     def __init__(self, visitor: Visitor, admitted: Admission) -> None:
         self.visitor = visitor
@@ -57,13 +63,24 @@ class Front(asyncssh.SSHServerSession[bytes]):
         self.tape: Tape | Unrecorded = Unrecorded()
         self.channel: asyncssh.SSHServerChannel[bytes] | None = None
         self.back: Back | None = None
+        self.upstream = Upstream(
+            admission=admitted,
+            host_name=visitor.host,
+            house=self.house,
+            log_ins=visitor.gateway.log_ins,
+        )
+        self.tunnels: set[Tunnel] = set()
         self.asked = asking.Asked()
         self.fed = StandardInput(self.tape)
         self.tap = tap_for(self.asked, Notes(self.tape, self.fed))
         self._early: list[tuple[bytes, int | None]] = []
         self._early_eof = False
         self._since_room = 0
-        self._over = False
+        self.over = False
+        """Whether nothing passes any more, and nothing opens."""
+        self._program: asyncio.Task[Any] | None = None
+        self._ended: dict[str, int] = {}
+        self._left_host = asyncio.Event()
 
     # --- The recording ----------------------------------------------------------------
 
@@ -85,7 +102,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
         except SpoolUnavailable as unavailable:
             log.exception("session %s is not recorded", admitted.session_id)
             if admitted.record == "required":
-                self._note_end(ClosedBecause.TERMINATED, str(unavailable), None)
+                self.note_end(ClosedBecause.TERMINATED, str(unavailable), None)
                 raise RecorderNeeded(str(unavailable)) from unavailable
 
     def _recorder_failed(self, _session: Any, why: str) -> None:
@@ -121,6 +138,8 @@ class Front(asyncssh.SSHServerSession[bytes]):
         self.house.spawn(self._begin())
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
+        if self.over:
+            return
         if self.back is None:
             self._early.append((data, datatype))
             if self.channel is not None:
@@ -159,8 +178,8 @@ class Front(asyncssh.SSHServerSession[bytes]):
         if self.back is not None:
             self.back.resume_reading()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncssh's signature
-        self.person_is_gone()
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.person_is_gone(broken=exc is not None)
 
     # --- Its beginning ----------------------------------------------------------------
 
@@ -178,7 +197,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
             self._say_and_leave("The gateway could not open your session. Try again.")
 
     async def _open_back(self) -> None:
-        connection = await self.visitor.upstream(self.admitted)
+        connection = await self.upstream.connection()
         self.tape.mark(self.asked.fact())
         if self.asked.size is not None:
             self.tape.resize(*self.asked.size[:2])
@@ -187,21 +206,25 @@ class Front(asyncssh.SSHServerSession[bytes]):
         self.tap = tap_for(self.asked, Notes(self.tape, self.fed))
         await self._went_live()
         back = Back(self)
-        await connection.create_session(
-            lambda: back,
-            command=self.asked.command if self.asked.kind == "exec" else None,
-            subsystem=self.asked.command if self.asked.kind == "subsystem" else None,
-            request_pty="force" if self.asked.size is not None else False,
-            term_type=self.asked.term,
-            term_size=self.asked.size or (0, 0),
-            term_modes=self.asked.modes,
-            env=asking.environment(self.channel),
-            encoding=None,
+        self._program = self.house.spawn(
+            connection.create_session(
+                lambda: back,
+                command=self.asked.command if self.asked.kind == "exec" else None,
+                subsystem=self.asked.command if self.asked.kind == "subsystem" else None,
+                request_pty="force" if self.asked.size is not None else False,
+                term_type=self.asked.term,
+                term_size=self.asked.size or (0, 0),
+                term_modes=self.asked.modes,
+                env=asking.environment(self.channel),
+                encoding=None,
+            ),
+            awaited=True,
         )
-        if self._over:
-            back.kill()
-            return
+        await self._program
         self.back = back
+        if self.over:
+            back.close()
+            return
         for data, datatype in self._early:
             self.data_received(data, datatype)
         self._early.clear()
@@ -213,7 +236,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
     async def begin_without_a_channel(self) -> None:
         """Go live for what has channels of its own: this connection's forwards."""
         self.asked.kind = "forwards"
-        await self.visitor.upstream(self.admitted)
+        await self.upstream.connection(marked=True)
         self.tape.mark(self.asked.fact())
         await self._went_live()
 
@@ -222,10 +245,17 @@ class Front(asyncssh.SSHServerSession[bytes]):
 
     def _say_and_leave(self, sentence: str) -> None:
         self.tape.mark({"kind": "notice", "text": sentence})
-        if self.channel is not None:
-            self.channel.write_stderr(notices.line(sentence, on_terminal=False))
-            self.channel.exit(CUT_STATUS)
-        self._note_end(ClosedBecause.LOST, sentence, CUT_STATUS)
+        self._tell(sentence, on_terminal=False)
+        self.note_end(ClosedBecause.LOST, sentence, CUT_STATUS)
+
+    def _tell(self, sentence: str, *, on_terminal: bool) -> None:
+        """Say a last sentence on the person's channel, and close it."""
+        channel = self.channel
+        if channel is None:
+            return
+        if not channel.is_closing():  # Its end of file may have been sent.
+            channel.write_stderr(notices.line(sentence, on_terminal=on_terminal))
+        channel.exit(CUT_STATUS)
 
     # --- What the host says -----------------------------------------------------------
 
@@ -235,7 +265,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
             self.tap.from_host(data)
         else:
             self.tape.output(data, errors=True)
-        if self.channel is not None and not self._over:
+        if self.channel is not None and not self.over:
             self.channel.write(data, datatype)
         self._since_room += len(data)
         if self._since_room >= ROOM_EVERY and self.back is not None:
@@ -244,10 +274,13 @@ class Front(asyncssh.SSHServerSession[bytes]):
 
     def host_is_done(self, status: int | None, signal: str | None, why: str) -> None:
         """The program on the host ended, or the line to it broke (then `why` says so)."""
-        if self._over:
+        if self.over:
             return
+        if signal:
+            text = f"The program was ended by the signal {signal}."
+            self.tape.mark({"kind": "notice", "text": text})
         if self.channel is not None:
-            if why:
+            if why and not self.channel.is_closing():
                 on_terminal = self.asked.size is not None
                 self.channel.write_stderr(notices.line(why, on_terminal=on_terminal))
             if signal:
@@ -255,59 +288,93 @@ class Front(asyncssh.SSHServerSession[bytes]):
             else:
                 self.channel.exit(CUT_STATUS if status is None else status)
         because = ClosedBecause.LOST if why else ClosedBecause.LOGOUT
-        self._note_end(because, why or (f"signal {signal}" if signal else ""), status)
+        self.note_end(because, why or (f"signal {signal}" if signal else ""), status)
 
-    def person_is_gone(self) -> None:
-        """The person's line is closed: kill what runs on the host."""
-        if self._over:
-            return
-        if self.back is not None:
-            self.back.kill()
-        self._note_end(ClosedBecause.LOST, "The line to the person closed.", None)
+    def person_is_gone(self, *, broken: bool) -> None:
+        """The person's end is closed, by their client or because its line broke."""
+        if broken:
+            self.note_end(ClosedBecause.LOST, "The line to the person broke.", None)
+        else:
+            self.note_end(ClosedBecause.LOGOUT, "Their client closed it.", None)
 
     # --- Its end, as the house wants it -------------------------------------------------
 
     async def warn(self, sentence: str) -> None:
         self.tape.mark({"kind": "notice", "text": sentence})
-        if self.channel is not None and self.asked.size is not None:
-            self.channel.write(notices.line(sentence, on_terminal=True))
+        channel = self.channel
+        if channel is not None and self.asked.size is not None and not channel.is_closing():
+            channel.write(notices.line(sentence, on_terminal=True))
 
     async def end(self, because: ClosedBecause, sentence: str) -> None:
-        """Kill what runs on the host, tell the person, and close their line."""
-        if self._over:
+        """End all that was opened in this session; return once it is.
+
+        1. What runs on the host is killed and every forward is cut.
+        2. The person is told, and their channel closes.
+        3. The connection to the host is closed.
+        4. So is the person's own, unless another session lives on it.
+        """
+        if self.over:
+            await self._left_host.wait()
             return
-        back, channel = self.back, self.channel
-        if back is not None:
-            back.kill()
+        self._cut()
         self.tape.mark({"kind": "notice", "text": sentence})
-        if channel is not None:
-            on_terminal = self.asked.size is not None
-            channel.write_stderr(notices.line(sentence, on_terminal=on_terminal))
-            channel.exit(CUT_STATUS)
-        self._note_end(because, sentence, CUT_STATUS)
-        await asyncio.sleep(0)
+        self._tell(sentence, on_terminal=self.asked.size is not None)
+        self.note_end(because, sentence, CUT_STATUS)
+        self.visitor.session_was_ended(self, sentence)
+        await self._left_host.wait()
 
     def abort(self) -> None:
+        """Close both lines at once."""
+        self._cut()
+        self.upstream.abort()
         self.visitor.connection.abort()
 
-    def _note_end(self, because: ClosedBecause, comment: str, status: int | None) -> None:
-        if self._over:
+    def note_end(self, because: ClosedBecause, comment: str, status: int | None) -> None:
+        """End what is left of the session, and see that it comes into the books, once."""
+        if self.over:
             return
-        self._over = True
+        self._cut()
+        self.over = True
         self.visitor.fronts.discard(self)
         self.tap.finish()
         self.fed.finish()
         if status is not None:
             self.tape.exit(status)
-        self.house.spawn(self._close_books(because, comment, status))
-
-    async def _close_books(self, because: ClosedBecause, comment: str, status: int | None) -> None:
-        await self.tape.close()
-        self.house.farewell(
-            Closing(
-                session_id=self.admitted.session_id,
-                because=because,
-                comment=comment,
-                exit_status=status,
+        self.house.spawn(
+            self._close_books(
+                Closing(
+                    session_id=self.admitted.session_id,
+                    because=because,
+                    comment=comment,
+                    exit_status=status,
+                    ended=self._ended,
+                )
             )
         )
+
+    def _cut(self) -> None:
+        """Cut the program's channel and the forwards; count what was open until now."""
+        self._ended = self._ended or {
+            "forwards": len(self.tunnels),
+            "connections": int(self.upstream.is_open),
+        }
+        if self.back is not None:
+            self.back.close()
+        for tunnel in list(self.tunnels):
+            tunnel.cut()
+
+    async def _close_books(self, closing: Closing) -> None:
+        """Write the end down only when nothing of the session is open any more."""
+        try:
+            await self._leave_host()
+        finally:
+            self._left_host.set()
+            await self.tape.close()
+            self.house.farewell(closing)
+
+    async def _leave_host(self) -> None:
+        """Kill the program, unless it ended by itself, and close the connection."""
+        program, back = self._program, self.back
+        if program is not None:
+            await asyncio.wait([program], timeout=BEGUN_WITHIN)
+        await self.upstream.close(kill=program is not None and not (back and back.ended))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
+from jit.kernel.errors import DomainError
+
 if TYPE_CHECKING:
     from sessions.gateways.ssh.visitor import Visitor
 
@@ -29,7 +31,7 @@ async def _note(visitor: Visitor, to: str) -> None:
     front = max(visitor.fronts, key=lambda front: front.admitted.session_id, default=None)
     if front is None:
         # Who is not let in at all is on record in the audit log.
-        with suppress(asyncssh.ChannelOpenError):
+        with suppress(asyncssh.ChannelOpenError, DomainError):
             front = await visitor.forwarding_session()
     if front is not None:
         front.tape.mark({"kind": "forward", "to": to, "refused": True})

@@ -14,7 +14,8 @@ import asyncssh
 from sessions.gateways import place
 from sessions.gateways.house import House
 from sessions.gateways.ssh import host_keys
-from sessions.gateways.ssh.upstream import CIPHERS
+from sessions.gateways.ssh.negotiating import CIPHERS, MACS
+from sessions.gateways.ssh.upstream import LogIns
 from sessions.gateways.ssh.visitor import Visitor
 from sessions.recording import service
 from sessions.recording.recorder import Recorder
@@ -34,6 +35,7 @@ class Gateway:
     def __init__(self, *, house: House, recorder: Recorder) -> None:
         self.house = house
         self.recorder = recorder
+        self.log_ins = LogIns()
         self._visitors: set[Visitor] = set()
         self._from: Counter[str] = Counter()
 
@@ -85,6 +87,7 @@ async def listen(gateway: Gateway, listening: socket.socket) -> asyncssh.SSHAcce
         sock=listening,
         server_host_keys=host_keys.files(),
         encryption_algs=CIPHERS,
+        mac_algs=MACS,
         compression_algs=None,
         agent_forwarding=False,
         x11_forwarding=False,

@@ -7,7 +7,7 @@ is wanted (`web-1-operator`, or `web-1-operator+db-2` for another host of the ta
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 from typing import TYPE_CHECKING
 
 import asyncssh
@@ -16,19 +16,21 @@ from jit.elevation.models import Grant
 from jit.kernel.errors import DomainError
 from sessions import queries
 from sessions.fingerprints import fingerprint_of
-from sessions.gateways.ssh import refusals, upstream
+from sessions.gateways.ssh import open_failure, refusals
 from sessions.gateways.ssh.channel import Front
 from sessions.gateways.ssh.forwards import open_forward
+from sessions.gateways.ssh.negotiating import Negotiating
 from sessions.models import OneUseToken, SshKey
 from sessions.operations import admission, certificates, keys, tokens
 from sessions.operations.admission import Admission, Caller
-from sessions.states import Door, Proof
+from sessions.states import ClosedBecause, Door, Proof
 
 if TYPE_CHECKING:
     from sessions.gateways.ssh.server import Gateway
 
-log = logging.getLogger(__name__)
-
+HEARD_WITHIN = 0.5
+"""Seconds in which a client takes what it is told at the end, before its line is closed."""
+LONGEST_GOODBYE = 300
 MOST_ATTEMPTS = 12
 """Keys and passwords tried on one connection; an agent may offer a handful."""
 _PROOFS = {SshKey: Proof.KEY, OneUseToken: Proof.TOKEN, Grant: Proof.CERTIFICATE}
@@ -47,15 +49,18 @@ class Visitor(asyncssh.SSHServer):
         self._candidate: SshKey | OneUseToken | Grant | None = None
         self._attempts = 0
         self._wanted = ""
-        self._host = ""
-        self._upstream: asyncio.Task[asyncssh.SSHClientConnection] | None = None
-        self._forwarding: asyncio.Task[Front] | None = None
+        self.host = ""
+        """Which host of the target is meant; empty: its first."""
         self.fronts: set[Front] = set()
+        self._forwarding: Front | None = None
+        self._begins_forwarding = asyncio.Lock()
+        self._gone = False
 
     # --- The connection ---------------------------------------------------------------
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self.connection = conn
+        Negotiating.take_over(conn)
         refusals.note_on(conn, self)
         if not self.gateway.take_place(self):
             conn.disconnect(
@@ -63,20 +68,26 @@ class Visitor(asyncssh.SSHServer):
                 "The gateway is full, or too many connections come from your address.",
             )
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncssh's signature
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone = True
         self.gateway.leave_place(self)
         for front in list(self.fronts):
-            front.person_is_gone()
-        if self._upstream is not None:
-            self.gateway.house.spawn(self._hang_up())
+            front.person_is_gone(broken=exc is not None)
 
-    async def _hang_up(self) -> None:
-        assert self._upstream is not None  # noqa: S101 -- its caller looked
-        try:
-            connection = await self._upstream
-        except (DomainError, asyncio.CancelledError):
-            return
-        connection.close()
+    def session_was_ended(self, front: Front, sentence: str) -> None:
+        """Close the person's line, too, once nothing else lives on it: a client that forwards
+        alone, or waits for more to do, would not notice the end.
+        """
+        if not self.fronts:
+            self.gateway.house.spawn(self._say_goodbye(front, sentence))
+
+    async def _say_goodbye(self, front: Front, sentence: str) -> None:
+        if front.channel is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEARD_WITHIN):
+                    await front.channel.wait_closed()
+        if not self.fronts:
+            self.connection.disconnect(asyncssh.DISC_BY_APPLICATION, sentence[:LONGEST_GOODBYE])
 
     @property
     def source_address(self) -> str:
@@ -87,7 +98,7 @@ class Visitor(asyncssh.SSHServer):
 
     def begin_auth(self, username: str) -> bool:
         self._candidate = None
-        self._wanted, _, self._host = username.partition("+")
+        self._wanted, _, self.host = username.partition("+")
         if not self._attempts:
             self.connection.send_auth_banner(BANNER)
         return True
@@ -160,6 +171,7 @@ class Visitor(asyncssh.SSHServer):
             source_address=getattr(self._candidate, "source_address", "") or self.source_address,
             client=getattr(self._candidate, "client", "")
             or str(self.connection.get_extra_info("client_version") or ""),
+            login_name=self._wanted,
         )
 
     @property
@@ -174,12 +186,14 @@ class Visitor(asyncssh.SSHServer):
     # --- What do they open ------------------------------------------------------------
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
-        return self._admitted()  # type: ignore[return-value] # asyncssh awaits it
+        # As tasks, which asyncssh awaits: a line that closes at this moment leaves none unrun.
+        return self.gateway.house.spawn(self._admitted(), awaited=True)  # type: ignore[return-value]
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> asyncssh.SSHTCPSession[bytes]:
-        return open_forward(self, dest_host, dest_port, orig_host, orig_port)  # type: ignore[return-value] # asyncssh awaits it
+        opening = open_forward(self, dest_host, dest_port, orig_host, orig_port)
+        return self.gateway.house.spawn(opening, awaited=True)  # type: ignore[return-value]
 
     def server_requested(self, listen_host: str, listen_port: int) -> bool:
         return refusals.refuse(self, f"the person, from {listen_host or '*'}:{listen_port}")
@@ -198,63 +212,56 @@ class Visitor(asyncssh.SSHServer):
 
     async def _admitted(self) -> Front:
         """Return the session of a channel that was just asked for."""
-        try:
-            front = await self._admit()
-        except DomainError as refusal:
-            raise asyncssh.ChannelOpenError(
-                asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, refusal.detail
-            ) from refusal
-        except asyncssh.ChannelOpenError:
-            raise
-        except Exception as failure:
-            log.exception("a session could not be opened")
-            raise asyncssh.ChannelOpenError(
-                asyncssh.OPEN_CONNECT_FAILED,
-                "The gateway could not open your session just now. Try again; your operators "
-                "find why in its log.",
-            ) from failure
-        return front
+        with open_failure.with_a_sentence("a session"):
+            return await self._admit()
 
     async def _admit(self) -> Front:
         caller = self.caller
+        if isinstance(self._candidate, SshKey):
+            await self.gateway.house.ask(keys.use, key=self._candidate)
         admitted: Admission = await self.gateway.house.ask(
             admission.authorise,
             wanted=self.wanted,
             kind="ssh",
             caller=caller,
             gateway=self.gateway.house.gateway,
-            host=self._host,
+            host=self.host,
         )
-        if caller.proof is Proof.KEY:
-            await self.gateway.house.ask(keys.note_used, key=self._candidate)
         front = Front(self, admitted)
         front.start_recording()
         self.fronts.add(front)
+        if self._gone:  # Nobody waits for the answer any more.
+            front.person_is_gone(broken=True)
         return front
 
     async def forwarding_session(self) -> Front:
-        """Return the session that this connection's forwards are recorded in."""
-        if self._forwarding is None or (
-            self._forwarding.done() and self._forwarding.exception() is not None
+        """Return the session that this connection's forwards are recorded in, and ask for each
+        whether it may go on: a new one begins where what it was opened for is not so any more.
+        """
+        async with self._begins_forwarding:
+            front = self._forwarding
+            if front is None or front.over:
+                front = self._forwarding = await self._begin_forwarding()
+                return front
+        if isinstance(self._candidate, SshKey):
+            await self.gateway.house.ask(keys.use, key=self._candidate)
+        if await self.gateway.house.ask(
+            admission.holds_still, admitted=front.admitted, caller=self.caller
         ):
-            self._forwarding = self.gateway.house.spawn(self._open_forwarding())
-        return await asyncio.shield(self._forwarding)
+            return front
+        async with self._begins_forwarding:
+            if self._forwarding is front:
+                self._forwarding = await self._begin_forwarding()
+            return self._forwarding or front
 
-    async def _open_forwarding(self) -> Front:
-        front = await self._admitted()
-        await front.begin_without_a_channel()
+    async def _begin_forwarding(self) -> Front:
+        front = await self._admit()
+        try:
+            await front.begin_without_a_channel()
+        except DomainError as refusal:
+            front.note_end(ClosedBecause.LOST, refusal.detail, None)
+            raise
+        except BaseException:
+            front.note_end(ClosedBecause.LOST, "The gateway could not open it.", None)
+            raise
         return front
-
-    async def upstream(self, admitted: Admission) -> asyncssh.SSHClientConnection:
-        """Return the connection to the host, made once for all that this person opens."""
-        if self._upstream is None or _is_dead(self._upstream):
-            self._upstream = self.gateway.house.spawn(
-                upstream.connect(admission=admitted, host_name=self._host, house=self.gateway.house)
-            )
-        return await asyncio.shield(self._upstream)
-
-
-def _is_dead(task: asyncio.Task[asyncssh.SSHClientConnection]) -> bool:
-    if not task.done():
-        return False
-    return task.cancelled() or task.exception() is not None or task.result().is_closed()

@@ -257,7 +257,7 @@ class TestResuming:
             assert late.told[0]["code"] == "TerminalGone"
 
         at(grant, work)
-        assert until(closed_session).closed_because == "lost"
+        assert until(closed_session).closed_because == "logout"
 
     def test_says_when_another_process_holds_it(
         self, grant: Grant, monkeypatch: pytest.MonkeyPatch

@@ -30,7 +30,7 @@ from tests.support.ssh_gateway import (
     output_of,
     password_for,
 )
-from tests.support.sshd import Sshd
+from tests.support.sshd import Sshd, runs
 
 
 def live_session() -> AccessSession:
@@ -388,18 +388,6 @@ class TestRecorder:
         rita.gateway.recorder.failed(tape, "the disk is gone")
         assert stays.wait(5) == 254
         assert b"can't be recorded any more: the disk is gone" in stays.stderr.read()
-
-
-def runs(host: Sshd, command: str) -> bool:
-    """Return whether a program with this command line runs under the server."""
-    for pid in host.processes():
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b" ".join(words[:-1]).decode() == command:
-            return True
-    return False
 
 
 def with_password(rita: Visitor, password: str, folder: Path):
