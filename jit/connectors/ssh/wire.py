@@ -193,12 +193,21 @@ async def _run(
         process = await connection.create_process("jit", encoding="utf-8", errors="replace")
         first = await process.stdout.readline()
         trip = time.monotonic() - started
-        rest = await process.stdout.read(scripts.LARGEST)
+        # `read` returns whatever has come; an answer that stops there may lack what is left open.
+        rest = await _all_of(process.stdout)
     except (OSError, asyncssh.Error) as failure:
         raise Unreachable(f"{where} let us in and then: {failure}") from None
     said = scripts.understood(first + rest)
     skew = None if said.clock is None else round(said.clock - before - trip / 2, 3)
     return said, skew
+
+
+async def _all_of(said: asyncssh.SSHReader[str]) -> str:
+    """Return what comes until the end of it, or as much as is taken of an answer."""
+    parts: list[str] = []
+    while (left := scripts.LARGEST - sum(map(len, parts))) > 0 and (part := await said.read(left)):
+        parts.append(part)
+    return "".join(parts)
 
 
 def _in_a_loop[T](context: Context, step: str, work: Coroutine[Any, Any, T]) -> T:

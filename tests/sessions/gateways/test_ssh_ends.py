@@ -17,6 +17,7 @@ from jit.catalog.models import Role
 from jit.elevation import queries as elevation
 from jit.elevation.models import Grant
 from jit.elevation.states import EndReason
+from jit.identity.models import User
 from jit.identity.permissions import Permission
 from jit.kernel import clock
 from jit.kernel.actor import CLOCK
@@ -77,7 +78,7 @@ def terminated(_grant: Grant) -> None:
 
 def terminated_one(session: AccessSession) -> None:
     people.group("auditors", Permission.SESSION_READ_ALL)
-    udo = people.person("udo", "auditors")
+    udo = User.objects.filter(username="udo").first() or people.person("udo", "auditors")
     cutting.terminate(session_id=session.pk, user=udo, comment="Stop.", actor=people.acting(udo))
 
 
