@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 from jit.ops.embedded import ground
 from jit.ops.embedded.postgres import Cluster, wheel_binaries
+from tests.contracts.ground import until
 from tests.support import guardian, servers
 
 
@@ -41,10 +44,17 @@ def standby_of(target: servers.Target, version: str) -> Iterator[Standby]:
     program = str(cluster.binaries / "pg_basebackup")
     if not Path(program).exists():
         program = str(wheel_binaries() / "pg_basebackup")
-    copy = [f"--pgdata={cluster.folder}", f"--dbname={where}", "--write-recovery-conf"]
+    copy = [f"--pgdata={cluster.folder}", f"--dbname={where}", "--checkpoint=fast", "--no-sync"]
     try:
-        cluster._run(program, *copy, "--checkpoint=fast", "--no-sync")
+        cluster._run(program, *copy)
+        # Not by pg_basebackup: a newer one's words are not all known to an older server.
+        with (cluster.folder / "postgresql.auto.conf").open("a", encoding="utf-8") as settings:
+            settings.write(f"primary_conninfo = '{where}'\n")
+        (cluster.folder / "standby.signal").touch()
         cluster.start()
+        with psycopg.connect(target.dsn(), autocommit=True) as root:
+            follows = "SELECT count(*) > 0 FROM pg_stat_replication WHERE state = 'streaming'"
+            assert until(lambda: root.execute(follows).fetchone() == (True,), seconds=30)
         yield Standby(cluster.host, cluster.port, cluster)
     finally:
         cluster.stop()
