@@ -11,6 +11,8 @@ _LITERALS = {"string", "escaped", "dollar"}
 _BETWEEN = re.compile(r"\s*=?\s*(?:[uU]&)?")
 # In a connection string, which is itself a literal: CREATE SUBSCRIPTION, dblink_connect.
 _IN_CONNINFO = re.compile(r"(?P<kept>\bpassword=)[^\s'\"$;]+", re.IGNORECASE)
+# Outside of a literal, or in a body of code, a call may stand there: it was run, so it is shown.
+_CALLS = re.compile(r"\bpassword=[^\s'\"$;]*\(", re.IGNORECASE)
 _IN_URL = re.compile(r"(?P<kept>\bpostgres(?:ql)?://[^\s:/@';]+:)[^\s@';]+(?=@)", re.IGNORECASE)
 
 
@@ -23,7 +25,9 @@ def mask(text: str) -> str:
     """
     lowered = text.lower()
     if "password" in lowered:
-        text = _IN_CONNINFO.sub(r"\g<kept>********", _literals(text))
+        text = _literals(text)
+        if not _CALLS.search(text):
+            text = _IN_CONNINFO.sub(r"\g<kept>********", text)
     if "://" in text and "postgres" in lowered:
         text = _IN_URL.sub(r"\g<kept>********", text)
     return text

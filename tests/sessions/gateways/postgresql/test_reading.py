@@ -102,6 +102,10 @@ class TestMask:
     def test_never_covers_what_is_run(self, text: str) -> None:
         assert "DROP TABLE orders" in masking.mask(text)
 
+    def test_a_call_compared_with_a_password_is_shown(self):
+        text = "SELECT password=pg_terminate_backend(123) FROM users"
+        assert masking.mask(text) == text
+
 
 class TestValues:
     def bound(self, *parameters: bytes | None, formats: tuple[int, ...] = (1,)) -> values.Bound:
