@@ -43,7 +43,7 @@ class Wire:
             lines = list(self._lines)
         if how == "moved":
             for line in lines:
-                line.lost = True
+                line.lose()
         elif how == "refused":
             self._unlisten()
             for line in lines:
@@ -98,6 +98,12 @@ class _Line:
         near, far = self._ends
         for one, other in ((near, far), (far, near)):
             threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+
+    def lose(self) -> None:
+        """Be silent for ever; the server that was at the other end is no more."""
+        self.lost = True
+        with contextlib.suppress(OSError):
+            self._ends[1].shutdown(socket.SHUT_RDWR)
 
     def cut(self) -> None:
         self._over = True
