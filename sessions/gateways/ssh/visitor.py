@@ -16,7 +16,7 @@ from jit.elevation.models import Grant
 from jit.kernel.errors import DomainError
 from sessions import queries
 from sessions.fingerprints import fingerprint_of
-from sessions.gateways.ssh import open_failure, refusals
+from sessions.gateways.ssh import open_failure, refusals, turns
 from sessions.gateways.ssh.channel import Front
 from sessions.gateways.ssh.forwards import open_forward
 from sessions.gateways.ssh.negotiating import Negotiating
@@ -185,6 +185,7 @@ class Visitor(asyncssh.SSHServer):
 
     # --- What do they open ------------------------------------------------------------
 
+    @turns.one_at_a_time
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
         # As tasks, which asyncssh awaits: a line that closes at this moment leaves none unrun.
         return self.gateway.house.spawn(self._admitted(), awaited=True)  # type: ignore[return-value]
