@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
@@ -150,7 +149,9 @@ def _claim_in_turn(only: Sequence[UUID]) -> list[Grant]:
 
 
 def _claim(only: Sequence[UUID]) -> list[Grant]:
-    """Commit REVOKING and a lease for up to BATCH due grants that nobody else holds."""
+    """Commit REVOKING and a lease for up to BATCH due grants that nobody else holds, all of one
+    target: whoever waits for a target that hangs has no other target's grants in hand.
+    """
     with transaction.atomic():
         now = db.now()
         rows = (
@@ -161,7 +162,8 @@ def _claim(only: Sequence[UUID]) -> list[Grant]:
         )
         if only:
             rows = rows.filter(pk__in=only)
-        batch = list(rows.select_for_update(of=("self",), skip_locked=True)[:BATCH])
+        free = list(rows.select_for_update(of=("self",), skip_locked=True)[:BATCH])
+        batch = [grant for grant in free if grant.target_id == free[0].target_id]
         _attach_roles(batch)
         fresh = [grant for grant in batch if grant.state != GrantState.REVOKING]
         reasons = {grant.pk: _reason(grant) for grant in fresh}
@@ -211,25 +213,19 @@ def _reason(grant: Grant) -> EndReason:
 
 
 def _work(batch: Sequence[Grant]) -> int:
-    """Cut sessions and revoke on each target, then write down what was seen."""
-    by_target: dict[UUID, list[Grant]] = defaultdict(list)
-    for grant in batch:
-        by_target[grant.target_id].append(grant)
-    gone = 0
-    for grants in by_target.values():
-        now = db.now()
-        still_open = _cut(grants, now)
-        answers = provisioning.revoke(target=grants[0].target, grants=grants, now=now)
-        gone += _finish(
-            grants,
-            [
-                Ambiguous(STILL_OPEN, evidence=answer.evidence)
-                if grant.pk in still_open and isinstance(answer, Revoked)
-                else answer
-                for grant, answer in zip(grants, answers, strict=True)
-            ],
-        )
-    return gone
+    """Cut sessions and revoke on the target, then write down what was seen."""
+    now = db.now()
+    still_open = _cut(batch, now)
+    answers = provisioning.revoke(target=batch[0].target, grants=batch, now=now)
+    return _finish(
+        batch,
+        [
+            Ambiguous(STILL_OPEN, evidence=answer.evidence)
+            if grant.pk in still_open and isinstance(answer, Revoked)
+            else answer
+            for grant, answer in zip(batch, answers, strict=True)
+        ],
+    )
 
 
 def _cut(grants: Sequence[Grant], now: dt.datetime) -> set[UUID]:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from jit.audit.models import AuditEvent
+from jit.catalog.models import Target
 from jit.connectors.base import Unreachable
 from jit.elevation import provisioning, queries
 from jit.elevation.models import Grant, GrantAttempt
@@ -146,6 +147,18 @@ class TestRevokeDue:
         assert revoke.revoke_due() == 1
         assert reloaded(good).state == "ENDED"
         assert reloaded(bad).state == "REVOKING"
+
+    def test_a_target_that_hangs_holds_no_grant_of_another(self, world: World) -> None:
+        """They were claimed together, and leased to whoever waited for the first target."""
+        here, there = world.grant(), world.grant(role=READER)
+        elsewhere = Target.objects.create(slug="elsewhere", name="Elsewhere", kind="postgresql")
+        Grant.objects.filter(pk=there.pk).update(target=elsewhere)
+        world.due(here, there)
+        first, second = revoke._claim(()), revoke._claim(())
+        assert [len(first), len(second)] == [1, 1]
+        assert {first[0].pk, second[0].pk} == {here.pk, there.pk}
+        assert revoke._claim(()) == []
+        assert there.external_name in world.roles_on_target()
 
     def test_every_call_to_the_target_is_on_record(self, world: World) -> None:
         grant = world.grant()
