@@ -28,10 +28,12 @@ class Doomed:
         self.jit.stop("doomed")
         self.jit.start("worker")
 
-    def die_at(self, act: str, number: int) -> None:
-        """Let the worker die at the `number`-th moment of its next `act`."""
+    def die_at(self, act: str, moment: int | str) -> None:
+        """Let the worker die at this moment of its next `act`: the how-manieth, or one named by
+        its step ("after drop").
+        """
         draft = self._order.with_suffix(".new")
-        draft.write_text(f"{act} {number}", encoding="ascii")
+        draft.write_text(f"{act} {moment}", encoding="ascii")
         draft.rename(self._order)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,36 @@ class TestKilled:
 
     def test_between_shutting_out_and_cutting_is_finished_by_the_next(self, doomed: Doomed) -> None:
         assert die_in_revoking(doomed, 7)
+
+
+class TestKilledWithEvidence:
+    """What a step takes from sight was committed before it: the next attempt proves the whole."""
+
+    def test_after_dropping_a_quiet_role_still_tells_what_it_was_and_looks_for_traces(
+        self, doomed: Doomed
+    ) -> None:
+        grant_id = approved(doomed.jit, LONG)
+        doomed.jit.wait(grant_id, "ACTIVE", seconds=90)
+        evidence = die_in_ending(doomed, grant_id, "after remove")
+        assert evidence["was_there"] is True
+        assert evidence["memberships_removed"] == ["orders_writer"]
+        assert evidence["looked_in"] == ["orders"]
+
+
+def die_in_ending(doomed: Doomed, grant_id: str, moment: str) -> dict[str, Any]:
+    """Return a grant, kill its revocation at this moment, and return the proof of the next."""
+    jit = doomed.jit
+    doomed.die_at("revoke", moment)
+    assert jit.rita.post(f"grants/{grant_id}/return/").status_code == 200
+    until(lambda: not jit.is_running("doomed"), seconds=60)
+    left = jit.rita.grant(grant_id)
+    assert left["state"] == "REVOKING"
+    assert left["evidence"]["unfinished_attempt"]
+    jit.start("doomed")
+    evidence: dict[str, Any] = jit.wait(grant_id, "ENDED", seconds=90)["evidence"]
+    assert "unfinished_attempt" not in evidence
+    jit.everything_is_in_order()
+    return evidence
 
 
 @pytest.mark.chaos

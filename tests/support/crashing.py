@@ -2,7 +2,8 @@
 
 The file named by `TEST_CRASH` holds "provision 3" or "revoke 5": the worker that passes the third
 (fifth) moment, before or after a call to the target, of such an act removes the file and is gone as
-by `kill -9`. What it passed is appended to the file's neighbour `.passed`.
+by `kill -9`. "revoke after drop" names the moment by its step. What it passed is appended to the
+file's neighbour `.passed`.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ def interfere(step: str, moment: Any) -> None:
     _acting.passed += 1
     order = Path(os.environ["TEST_CRASH"])
     try:
-        wanted, number = order.read_text(encoding="ascii").split()
+        wanted, where = order.read_text(encoding="ascii").split(maxsplit=1)
     except (OSError, ValueError):
         return
-    if wanted != act or _acting.passed != int(number):
+    here = str(_acting.passed) if where.isdigit() else f"{moment} {step}"
+    if wanted != act or where != here:
         return
     with order.with_suffix(".passed").open("a", encoding="ascii") as journal:
         journal.write(f"{act} {moment} {step}\n")

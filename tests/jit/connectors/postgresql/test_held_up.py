@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from jit.connectors.base import Ambiguous, ConnectorError, Context, Residue, Revoked, Unreachable
+from tests.contracts.kit import Crash
 from tests.contracts.postgresql import PostgreSQLGround, PsqlSession
 
 LOCK = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
@@ -266,3 +267,26 @@ class TestLockOfTheTarget:
             connection = live.session.connection
             with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
                 connection.execute(statement)
+
+
+class TestRemember:
+    def test_what_a_step_takes_from_sight_is_committed_before_it(self, live, ground):
+        kept = []
+
+        def interfere(step, moment):
+            if step == "release owned":
+                raise Crash(f"{moment} {step}")
+
+        live.session.connection.execute("SET ROLE NONE; SELECT lo_create(0)")
+        context = Context(keep=kept.append, interfere=interfere)
+        with closing(ground.connector(context)) as dying, pytest.raises(Crash):
+            dying.revoke([live.spec])
+        known = kept[-1][live.spec.external_name]
+        assert known["connections_cut"] == 1
+        assert known["memberships_removed"] == ["app_rw"]
+        (large,) = known["reassigned"]
+        assert large.startswith("large object ")
+        with closing(ground.connector()) as connector:
+            answer = answer_of(connector, replace(live.spec, earlier=known))
+        assert isinstance(answer, Revoked)
+        ground.root.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
