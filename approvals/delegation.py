@@ -1,4 +1,4 @@
-"""Writes to delegations: name a stand-in for a period, and take that back."""
+"""Writes to delegations: name a stand-in for a period, accept that, and take it back."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from jit.identity import queries as identity
 from jit.identity.models import User
 from jit.kernel import db
 from jit.kernel.actor import Actor
-from jit.kernel.errors import DomainError, NotAllowed
+from jit.kernel.errors import Conflict, DomainError, NotAllowed
 
-LONGEST = dt.timedelta(days=92)
+LONGEST = dt.timedelta(days=31)
 LONGEST_REASON = 400
+_LOCK = "approvals.delegations"
 
 
 class DelegationToOneself(DomainError):
@@ -34,7 +35,11 @@ class DelegationIncomplete(DomainError):
 
 
 class DelegationNotYours(NotAllowed):
-    """Only who made a delegation revokes it."""
+    """Who made a delegation ends it; who is asked to stand in accepts or ends it."""
+
+
+class DelegationOver(Conflict):
+    """The delegation was taken back or its time is over."""
 
 
 def delegate(
@@ -48,30 +53,15 @@ def delegate(
     actor: Actor,
     now: dt.datetime,
 ) -> Delegation:
-    """Let `delegate` answer for `delegator` in `[starts_at, ends_at)`: for everything, or for
-    the named groups of the delegator only.
+    """Ask `delegate` to answer for `delegator` in `[starts_at, ends_at)`: for everything, or
+    for the named groups of the delegator only. It counts once they accept.
 
     Raises DelegationIncomplete, DelegationToOneself and DelegationRoundInACircle.
     """
     _check(delegator, delegate, starts_at, ends_at, reason, groups, now)
     with transaction.atomic():
-        # Two halves of a circle made at one instant would not see each other.
-        db.lock_until_commit("approvals.delegations")
-        others = queries.overlapping(starts_at, ends_at)
-        circle = rules.circle(
-            rules.Lending(delegator.person_id, delegate.person_id, starts_at, ends_at),
-            [
-                rules.Lending(
-                    one.delegator.person_id, one.delegate.person_id, one.starts_at, one.ends_at
-                )
-                for one in others
-            ],
-        )
-        if circle:
-            raise DelegationRoundInACircle(
-                f"{delegate.username} has delegated in that time, and it leads back to you: "
-                "choose somebody else, or another period."
-            )
+        db.lock_until_commit(_LOCK)
+        _refuse_circle(delegator, delegate, starts_at, ends_at)
         row = Delegation(
             delegator=delegator,
             delegate=delegate,
@@ -84,6 +74,45 @@ def delegate(
         row.save(force_insert=True)
         _record("delegation.created", row, actor=actor, now=now)
     return row
+
+
+def accept(*, delegation: Delegation, user: User, actor: Actor, now: dt.datetime) -> Delegation:
+    """Let the delegate agree: from now on they answer for the delegator. Repeating it changes
+    nothing. Raises DelegationNotYours, DelegationOver and DelegationRoundInACircle.
+    """
+    if delegation.delegate_id != user.pk:
+        raise DelegationNotYours("Only who is asked to stand in agrees to it.")
+    with transaction.atomic():
+        # Two halves of a circle accepted at one instant would not see each other.
+        db.lock_until_commit(_LOCK)
+        delegation.refresh_from_db(fields=["accepted_at", "revoked_at"])
+        if delegation.accepted_at is not None:
+            return delegation
+        if delegation.revoked_at is not None or delegation.ends_at <= now:
+            raise DelegationOver("It was taken back, or its time is over: nothing is left to do.")
+        _refuse_circle(
+            delegation.delegator, delegation.delegate, delegation.starts_at, delegation.ends_at
+        )
+        delegation.accepted_at = now
+        delegation.save(update_fields=["accepted_at"])
+        _record("delegation.accepted", delegation, actor=actor, now=now)
+    return delegation
+
+
+def _refuse_circle(
+    delegator: User, delegate: User, starts_at: dt.datetime, ends_at: dt.datetime
+) -> None:
+    lent = [
+        rules.Lending(one.delegator.person_id, one.delegate.person_id, one.starts_at, one.ends_at)
+        for one in queries.overlapping(starts_at, ends_at)
+    ]
+    if rules.circle(
+        rules.Lending(delegator.person_id, delegate.person_id, starts_at, ends_at), lent
+    ):
+        raise DelegationRoundInACircle(
+            f"{delegate.username} has delegated in that time, and it leads back to "
+            f"{delegator.username}: choose somebody else, or another period."
+        )
 
 
 def _check(
@@ -119,9 +148,11 @@ def _check(
 
 
 def revoke(*, delegation: Delegation, user: User, actor: Actor, now: dt.datetime) -> Delegation:
-    """End the delegation now; what was decided by it stands. Repeating it changes nothing."""
-    if delegation.delegator_id != user.pk:
-        raise DelegationNotYours("Only who made a delegation revokes it.")
+    """End the delegation now, or decline it as who is asked; what was decided by it stands.
+    Repeating it changes nothing.
+    """
+    if user.pk not in {delegation.delegator_id, delegation.delegate_id}:
+        raise DelegationNotYours("Only who made a delegation or stands in by it ends it.")
     with transaction.atomic():
         moved = Delegation.objects.filter(pk=delegation.pk, revoked_at__isnull=True).update(
             revoked_at=now

@@ -40,6 +40,9 @@ class DelegationOut(shapes.Shape):
     reason = serializers.CharField()
     starts_at = serializers.DateTimeField()
     ends_at = serializers.DateTimeField()
+    accepted_at = serializers.DateTimeField(
+        allow_null=True, help_text="Until the delegate accepts it, it counts for nothing."
+    )
     revoked_at = serializers.DateTimeField(allow_null=True)
 
 
@@ -52,6 +55,7 @@ def shown(row: Delegation) -> dict[str, Any]:
         "reason": row.reason,
         "starts_at": row.starts_at,
         "ends_at": row.ends_at,
+        "accepted_at": row.accepted_at,
         "revoked_at": row.revoked_at,
     }
 
@@ -88,7 +92,9 @@ class Delegations(Resource):
 
 
 class OneDelegation(Resource):
-    """End a delegation that the caller made; what was decided by it stands."""
+    """End a delegation that the caller made or has, or decline one; what was decided by it
+    stands.
+    """
 
     scopes = {"DELETE": Scope.DECIDE}
 
@@ -96,7 +102,27 @@ class OneDelegation(Resource):
     def delete(self, request: Request, delegation_id: UUID) -> Response:
         user = person(request)
         row = delegation.revoke(
-            delegation=queries.made_by(user, delegation_id),
+            delegation=queries.one_of(user, delegation_id),
+            user=user,
+            actor=actor(request),
+            now=clock.now(),
+        )
+        return Response(shown(row))
+
+
+class AcceptDelegation(Resource):
+    """Agree to stand in, as who was asked to; only then the delegation counts."""
+
+    scopes = {"POST": Scope.DECIDE}
+
+    @extend_schema(
+        request=None,
+        responses={200: DelegationOut, 404: shapes.ProblemOut, 409: shapes.ProblemOut},
+    )
+    def post(self, request: Request, delegation_id: UUID) -> Response:
+        user = person(request)
+        row = delegation.accept(
+            delegation=queries.offered_to(user, delegation_id),
             user=user,
             actor=actor(request),
             now=clock.now(),
@@ -105,6 +131,11 @@ class OneDelegation(Resource):
 
 
 urlpatterns = [
+    path(
+        "delegations/<uuid:delegation_id>/accept/",
+        AcceptDelegation.as_view(),
+        name="api-delegation-accept",
+    ),
     path("delegations/", Delegations.as_view(), name="api-delegations"),
     path("delegations/<uuid:delegation_id>/", OneDelegation.as_view(), name="api-delegation"),
 ]

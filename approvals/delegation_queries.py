@@ -43,6 +43,7 @@ class Eligible:
 
 def _live() -> QuerySet[Delegation]:
     return Delegation.objects.filter(
+        accepted_at__isnull=False,
         revoked_at__isnull=True,
         starts_at__lte=Now(),
         ends_at__gt=Now(),
@@ -124,7 +125,7 @@ SELECT c.request_id
   JOIN approvals_chain c ON c.id = s.chain_id
   JOIN elevation_elevationrequest r ON r.id = c.request_id
   JOIN identity_user q ON q.id = r.requester_id
- WHERE d.delegate_id = %s AND d.revoked_at IS NULL
+ WHERE d.delegate_id = %s AND d.revoked_at IS NULL AND d.accepted_at IS NOT NULL
    AND d.starts_at <= statement_timestamp() AND d.ends_at > statement_timestamp()
    AND 'OPEN' = s.state AND q.person_id <> o.person_id
    AND (s.resolved ?| ARRAY(
@@ -152,17 +153,28 @@ def of(user: User) -> QuerySet[Delegation]:
     return rows.select_related("delegator", "delegate")
 
 
-def made_by(user: User, delegation_id: UUID) -> Delegation:
-    """Return the delegation if `user` made it, else raise NotFound."""
-    found = of(user).filter(pk=delegation_id, delegator=user).first()
+def one_of(user: User, delegation_id: UUID) -> Delegation:
+    """Return the delegation if `user` made or has it, else raise NotFound."""
+    found = of(user).filter(pk=delegation_id).first()
     if found is None:
-        raise NotFound("You have made no such delegation; list yours on the account page.")
+        raise NotFound("You have no such delegation; list yours on the account page.")
+    return found
+
+
+def offered_to(user: User, delegation_id: UUID) -> Delegation:
+    """Return the delegation if it was offered to `user`, else raise NotFound."""
+    found = of(user).filter(pk=delegation_id, delegate=user).first()
+    if found is None:
+        raise NotFound("You were asked for no such delegation; your account page lists yours.")
     return found
 
 
 def overlapping(starts_at: dt.datetime, ends_at: dt.datetime) -> Sequence[Delegation]:
-    """Return the delegations not revoked that share an instant with `[starts_at, ends_at)`."""
+    """Return those in force or to come that share an instant with `[starts_at, ends_at)`."""
     rows = Delegation.objects.filter(
-        revoked_at__isnull=True, starts_at__lt=ends_at, ends_at__gt=starts_at
+        accepted_at__isnull=False,
+        revoked_at__isnull=True,
+        starts_at__lt=ends_at,
+        ends_at__gt=starts_at,
     )
     return list(rows.select_related("delegator", "delegate"))

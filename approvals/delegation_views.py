@@ -63,11 +63,23 @@ def delegate(request: HttpRequest) -> HttpResponse:
 def revoke(request: HttpRequest, delegation_id: UUID) -> HttpResponse:
     user = cast("User", request.user)
     delegation.revoke(
-        delegation=queries.made_by(user, delegation_id),
+        delegation=queries.one_of(user, delegation_id),
         user=user,
         actor=actor_of(request),
         now=clock.now(),
     )
+    return _panel(request)
+
+
+@page()
+@require_POST
+def accept(request: HttpRequest, delegation_id: UUID) -> HttpResponse:
+    user = cast("User", request.user)
+    row = queries.offered_to(user, delegation_id)
+    try:
+        delegation.accept(delegation=row, user=user, actor=actor_of(request), now=clock.now())
+    except DomainError as refusal:
+        return _panel(request, refusal)
     return _panel(request)
 
 

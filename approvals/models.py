@@ -147,7 +147,7 @@ class Decision(models.Model):
 
 class Delegation(models.Model):
     """A stand-in that an approver names for `[starts_at, ends_at)`, for all they may answer or
-    only for their `groups`. It ends by itself: the period is the state.
+    only for their `groups`. It counts once the delegate accepted it, and ends by itself.
     """
 
     id = Uuid7Field()
@@ -162,6 +162,7 @@ class Delegation(models.Model):
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     created_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -14,6 +14,11 @@ urlpatterns = [
     path("account/delegations/", delegation_views.show, name="delegations"),
     path("account/delegations/new/", delegation_views.delegate, name="delegate"),
     path(
+        "account/delegations/<uuid:delegation_id>/accept/",
+        delegation_views.accept,
+        name="accept-delegation",
+    ),
+    path(
         "account/delegations/<uuid:delegation_id>/end/",
         delegation_views.revoke,
         name="revoke-delegation",

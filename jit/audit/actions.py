@@ -43,6 +43,7 @@ class Action(StrEnum):
     STEP_ASKED_ALSO = "step.asked-also"
     CHAIN_NOBODY_LEFT = "chain.nobody-left"
     DELEGATION_CREATED = "delegation.created"
+    DELEGATION_ACCEPTED = "delegation.accepted"
     DELEGATION_REVOKED = "delegation.revoked"
     DECISION_MADE = "decision.made"
     DECISION_REFUSED = "decision.refused"

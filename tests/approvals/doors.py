@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from django.test import Client
 from django.utils.html import strip_tags
 
-from approvals.models import Decision, Step
+from approvals.models import Decision, Delegation, Step
 from jit.elevation.models import ElevationRequest, Grant
 from jit.identity import operations as identity
 from jit.identity.models import Group
@@ -45,7 +46,11 @@ class Web:
 
     def lend(self, owner: str, stand_in: str) -> Answer:
         form = {"delegate": stand_in, "days": 1, "reason": "Away."}
-        return self._post(owner, "/account/delegations/new/", form)
+        made = self._post(owner, "/account/delegations/new/", form)
+        if made[0] not in DONE:
+            return made
+        row = Delegation.objects.latest("created_at")
+        return self._post(stand_in, f"/account/delegations/{row.pk}/accept/", {})
 
     def reads(self, name: str, row: ElevationRequest) -> str:
         """Return what the person is shown of the request and its grant."""
@@ -87,7 +92,10 @@ class Program:
     def lend(self, owner: str, stand_in: str) -> Answer:
         until = (clock.now() + dt.timedelta(days=1)).isoformat()
         body = {"delegate": stand_in, "ends_at": until, "reason": "Away."}
-        return self._post(owner, "delegations/", body)
+        made = self._post(owner, "delegations/", body)
+        if made[0] not in DONE:
+            return made
+        return self._post(stand_in, f"delegations/{json.loads(made[1])['id']}/accept/", {})
 
     def reads(self, name: str, row: ElevationRequest) -> str:
         """Return what the program is told of the request and its grant."""
@@ -143,7 +151,7 @@ def overdue(request: ElevationRequest, **more: Any) -> None:
     """Let the step have waited too long, with managers to ask further."""
     past = clock.now() - dt.timedelta(seconds=5)
     values = {"escalate_to": ["group:sre-managers"], "escalate_at": past, "look_at": past}
-    Step.objects.filter(chain__request=request).update(**(values | more))
+    Step.objects.filter(chain=request.chain).update(**(values | more))
 
 
 def still_open(request: ElevationRequest) -> bool:

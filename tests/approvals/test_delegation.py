@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
@@ -18,29 +17,13 @@ from jit.identity.models import Group
 from jit.kernel import clock
 from jit.kernel.errors import DomainError
 from tests.support import people
+from tests.support.standing_in import lent
 from tests.support.world import ADMIN, World
-
-
-def lend(world: World, giver: str, taker: str, **more: Any) -> Delegation:
-    now = clock.now()
-    values: dict[str, Any] = {
-        "starts_at": now - dt.timedelta(minutes=1),
-        "ends_at": now + dt.timedelta(days=1),
-        "reason": "On holiday.",
-        "groups": (),
-    } | more
-    return delegation.delegate(
-        delegator=world.user(giver),
-        delegate=world.user(taker),
-        actor=world.actor(giver),
-        now=now,
-        **values,
-    )
 
 
 class TestDelegate:
     def test_lets_the_stand_in_decide_and_says_for_whom(self, world: World) -> None:
-        lend(world, "ada", "otto")
+        lent(world, "ada", "otto")
         request = world.ask()
         step = queries.describe([request])[request.pk].steps[0]
         assert step.candidates == ("ada", "bo", "otto")
@@ -55,7 +38,7 @@ class TestDelegate:
         assert b'"on_behalf_of":"ada"' in bytes(made.body)
 
     def test_is_on_the_record(self, world: World) -> None:
-        row = lend(world, "ada", "otto")
+        row = lent(world, "ada", "otto")
         event = AuditEvent.objects.get(action="delegation.created")
         assert b'"delegate":"otto"' in bytes(event.body)
         for _ in range(2):
@@ -68,7 +51,7 @@ class TestDelegate:
         request = world.ask()
         otto = world.api("otto")
         assert otto.get(f"requests/{request.pk}/").status_code == 404
-        lend(world, "ada", "otto")
+        lent(world, "ada", "otto")
         assert otto.get(f"requests/{request.pk}/").status_code == 200
         answer = otto.post(f"requests/{request.pk}/decisions/", {"decision": "approve"})
         assert answer.status_code == 201
@@ -78,25 +61,25 @@ class TestDelegate:
         people.person("ada-two", same_person_as=world.user("ada"))
         for name in ("ada", "ada-two"):
             with pytest.raises(delegation.DelegationToOneself):
-                lend(world, "ada", name)
+                lent(world, "ada", name)
 
     def test_round_in_a_circle_is_refused(self, world: World) -> None:
-        lend(world, "ada", "otto")
-        lend(world, "otto", "bo")
+        lent(world, "ada", "otto")
+        lent(world, "otto", "bo")
         with pytest.raises(delegation.DelegationRoundInACircle):
-            lend(world, "bo", "ada")
+            lent(world, "bo", "ada")
         later = clock.now() + dt.timedelta(days=1, hours=1)
-        lend(world, "bo", "ada", starts_at=later, ends_at=later + dt.timedelta(days=1))
+        lent(world, "bo", "ada", starts_at=later, ends_at=later + dt.timedelta(days=1))
 
     def test_of_a_group_that_is_not_ones_own_is_refused(self, world: World) -> None:
         with pytest.raises(delegation.DelegationIncomplete, match="groups"):
-            lend(world, "ada", "otto", groups=["sre-managers"])
+            lent(world, "ada", "otto", groups=["sre-managers"])
 
     def test_without_a_reason_or_an_end_is_refused(self, world: World) -> None:
         with pytest.raises(delegation.DelegationIncomplete, match="reason"):
-            lend(world, "ada", "otto", reason=" ")
+            lent(world, "ada", "otto", reason=" ")
         with pytest.raises(delegation.DelegationIncomplete, match="ends_at"):
-            lend(world, "ada", "otto", ends_at=clock.now() + dt.timedelta(days=100))
+            lent(world, "ada", "otto", ends_at=clock.now() + dt.timedelta(days=100))
 
     def test_is_limited_to_the_groups_it_names(self, world: World) -> None:
         identity.add_member(
@@ -105,9 +88,53 @@ class TestDelegate:
             actor=people.INSTALLER,
             now=clock.now(),
         )
-        lend(world, "ada", "otto", groups=["sre-managers"])
+        lent(world, "ada", "otto", groups=["sre-managers"])
         with pytest.raises(rules.NotAnApprover):
             world.decide("otto", world.ask())
+
+
+class TestConsent:
+    def test_a_voice_that_nobody_accepted_counts_for_nothing(self, world: World) -> None:
+        """Anybody lent their voice to somebody who had never heard of it."""
+        row = lent(world, "ada", "otto", accepted=False)
+        request = world.ask()
+        assert not queries.inbox(world.user("otto")).exists()
+        assert queries.describe([request])[request.pk].steps[0].candidates == ("ada", "bo")
+        with pytest.raises(rules.NotAnApprover):
+            world.decide("otto", request)
+        with pytest.raises(delegation.DelegationNotYours):
+            accept(world, row, "ada")
+        for _ in range(2):
+            accept(world, row, "otto")
+        assert AuditEvent.objects.filter(action="delegation.accepted").count() == 1
+        world.decide("otto", request)
+        request.refresh_from_db()
+        assert request.state == "APPROVED"
+
+    def test_is_not_given_to_what_is_over(self, world: World) -> None:
+        row = lent(world, "ada", "otto", accepted=False)
+        delegation.revoke(
+            delegation=row, user=world.user("ada"), actor=world.actor("ada"), now=clock.now()
+        )
+        with pytest.raises(delegation.DelegationOver):
+            accept(world, row, "otto")
+
+    def test_two_halves_of_a_circle_are_not_both_accepted(self, world: World) -> None:
+        there = lent(world, "ada", "otto", accepted=False)
+        back = lent(world, "otto", "ada", accepted=False)
+        accept(world, there, "otto")
+        with pytest.raises(delegation.DelegationRoundInACircle):
+            accept(world, back, "ada")
+
+    def test_lasts_a_month_at_most(self, world: World) -> None:
+        with pytest.raises(delegation.DelegationIncomplete, match="ends_at"):
+            lent(world, "ada", "otto", ends_at=clock.now() + dt.timedelta(days=32))
+
+
+def accept(world: World, row: Delegation, name: str) -> None:
+    delegation.accept(
+        delegation=row, user=world.user(name), actor=world.actor(name), now=clock.now()
+    )
 
 
 class TestApi:
@@ -122,8 +149,12 @@ class TestApi:
         assert made.status_code == 201, made.content
         assert [one["delegate"] for one in ada.get("delegations/").json()["items"]] == ["otto"]
         path = f"/api/v1/delegations/{made.json()['id']}/"
-        otto = world.api("otto")
-        for who, status in ((otto, 404), (ada, 200), (ada, 200)):
+        assert made.json()["accepted_at"] is None
+        otto, bo = world.api("otto"), world.api("bo")
+        accept_it = f"delegations/{made.json()['id']}/accept/"
+        assert [who.post(accept_it).status_code for who in (ada, bo, otto)] == [404, 404, 200]
+        assert otto.get("delegations/").json()["items"][0]["accepted_at"]
+        for who, status in ((bo, 404), (otto, 200), (ada, 200)):
             headers = {"Authorization": f"Bearer {who.token}"}
             assert who.client.delete(path, headers=headers).status_code == status
         again = ada.post("delegations/", body | {"delegate": "ada"})
@@ -140,6 +171,13 @@ class TestPage:
         row = Delegation.objects.get()
         assert client.get("/account/delegations/").status_code == 200
         assert b"/account/delegations/" in client.get("/account/").content
+        assert b"Not accepted yet" in answer.content
+        otto = people.signed_in(Client(), world.user("otto"))
+        assert b"You are asked to decide for" in otto.get("/account/delegations/").content
+        assert client.post(f"/account/delegations/{row.pk}/accept/").status_code == 404
+        accepted = otto.post(f"/account/delegations/{row.pk}/accept/")
+        assert b"You for" in accepted.content
+        assert b"Accept" not in accepted.content
         client.post(f"/account/delegations/{row.pk}/end/")
         row.refresh_from_db()
         assert row.revoked_at is not None
@@ -152,7 +190,7 @@ class TestDecideByDelegation:
     @pytest.mark.parametrize("how", ["ended", "revoked", "not begun", "delegator disabled", "lost"])
     def test_delegation_ended_between_message_and_click(self, world: World, how: str) -> None:
         request = world.ask()
-        row = lend(world, "ada", "otto")
+        row = lent(world, "ada", "otto")
         now, hour = clock.now(), dt.timedelta(hours=1)
         if how == "revoked":
             delegation.revoke(
@@ -177,8 +215,8 @@ class TestDecideByDelegation:
 
     def test_delegate_who_is_another_approver_of_the_step_counts_once(self, world: World) -> None:
         request = world.ask()
-        Step.objects.filter(chain__request=request).update(quorum=2)
-        lend(world, "ada", "bo")
+        Step.objects.filter(chain=request.chain).update(quorum=2)
+        lent(world, "ada", "bo")
         world.decide("bo", request)
         assert Decision.objects.get().on_behalf_of is None
         assert world.decide("bo", request).repeated
@@ -191,8 +229,8 @@ class TestDecideByDelegation:
 
     def test_a_stand_in_counts_once_in_a_chain(self, world: World) -> None:
         request = world.ask(role=ADMIN)
-        lend(world, "ada", "otto")
-        lend(world, "olga", "otto")
+        lent(world, "ada", "otto")
+        lent(world, "olga", "otto")
         world.decide("otto", request)
         with pytest.raises(rules.AlreadyCounted, match="step 1"):
             world.decide("otto", request)

@@ -240,7 +240,7 @@ class TestWhoMay:
         assert door.lend("otto", "bo")[0] in DONE
         status, words = door.lend("bo", "ada")
         assert status == 422
-        assert "leads back to you" in words
+        assert "leads back to bo" in words
         assert Delegation.objects.count() == 2
 
     def test_a_role_that_wants_more_than_a_click_takes_a_code_for_this_very_act(

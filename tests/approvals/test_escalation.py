@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from approvals import delegation, escalation, queries
+from approvals import escalation, queries
 from approvals.backend import Approvals
 from approvals.models import Decision, Step
 from jit.audit.models import AuditEvent
@@ -16,6 +16,7 @@ from jit.kernel import clock
 from jit.notifications.models import Notification
 from jit.policy.ruling import StepSpec
 from tests.support import people
+from tests.support.standing_in import lent
 from tests.support.world import World
 
 
@@ -26,7 +27,7 @@ def step_of(request: ElevationRequest) -> Step:
 def overdue(request: ElevationRequest, **more: Any) -> None:
     past = clock.now() - dt.timedelta(seconds=5)
     values = {"escalate_to": ["group:sre-managers"], "escalate_at": past, "look_at": past}
-    Step.objects.filter(chain__request=request).update(**(values | more))
+    Step.objects.filter(chain=request.chain).update(**(values | more))
 
 
 def look_now() -> None:
@@ -124,16 +125,7 @@ class TestWatch:
 
     def test_asks_who_begins_to_stand_in(self, world: World) -> None:
         world.ask()
-        now = clock.now()
-        delegation.delegate(
-            delegator=world.user("ada"),
-            delegate=world.user("otto"),
-            starts_at=now,
-            ends_at=now + dt.timedelta(hours=1),
-            reason="At the dentist.",
-            actor=world.actor("ada"),
-            now=now,
-        )
+        lent(world, "ada", "otto")
         look_now()
         escalation.watch()
         assert told("asked") == {"ada", "bo", "otto"}

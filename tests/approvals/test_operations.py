@@ -77,7 +77,7 @@ class TestDecide:
 
     def test_changing_ones_mind_in_the_same_step_is_refused(self, world: World) -> None:
         request = world.ask()
-        Step.objects.filter(chain__request=request).update(quorum=2)
+        Step.objects.filter(chain=request.chain).update(quorum=2)
         world.decide("ada", request)
         with pytest.raises(rules.AlreadyDecided, match="first word"):
             world.decide("ada", request, "deny", comment="On second thought.")

@@ -28,20 +28,12 @@ from tests.standins.on_call_fake import FakeOnCall
 from tests.standins.slack_human import buttons_of, text_of
 from tests.support import people
 from tests.support.on_call import world_with_a_pager
+from tests.support.standing_in import lent
 from tests.support.world import ADMIN, WRITER, World
 
 
 def lend(slack: SlackWorld, owner: str, stand_in: str) -> Delegation:
-    now = clock.now()
-    return delegation.delegate(
-        delegator=slack.world.user(owner),
-        delegate=slack.world.user(stand_in),
-        starts_at=now,
-        ends_at=now + dt.timedelta(hours=1),
-        reason="Away.",
-        actor=slack.world.actor(owner),
-        now=now,
-    )
+    return lent(slack.world, owner, stand_in)
 
 
 def shown(slack: SlackWorld, name: str) -> str:

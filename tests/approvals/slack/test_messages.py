@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import json
 import os
 import re
@@ -11,14 +10,13 @@ from typing import Any
 import pytest
 from slack_sdk.models.blocks import Block
 
-from approvals import delegation
 from approvals.slack import blocks as b
 from approvals.slack import limits, modals
 from approvals.slack.text import literal
-from jit.kernel import clock
 from tests.approvals.slack.support import SlackWorld
 from tests.standins import slack_emulator
 from tests.standins.slack_human import text_of
+from tests.support.standing_in import lent
 
 HOSTILE = (
     "*bold* <!channel> <!here> <@U15A154EC8> <https://evil.example|https://jit.example/r/AR-17> "
@@ -61,16 +59,7 @@ class TestDraw:
         assert "open to read all" in text_of(message["blocks"])
 
     def test_a_stand_in_is_shown_as_one_for_another(self, slack: SlackWorld) -> None:
-        now = clock.now()
-        delegation.delegate(
-            delegator=slack.world.user("ada"),
-            delegate=slack.world.user("otto"),
-            starts_at=now,
-            ends_at=now + dt.timedelta(hours=1),
-            reason="On holiday.",
-            actor=slack.world.actor("ada"),
-            now=now,
-        )
+        lent(slack.world, "ada", "otto")
         slack.link("otto")
         slack.ask()
         otto, bo = slack.human("otto"), slack.human("bo")

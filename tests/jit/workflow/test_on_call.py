@@ -76,7 +76,7 @@ class TestAnOpenStep:
         }
         asked.save(update_fields=["ruling"])
         past = clock.now() - dt.timedelta(seconds=5)
-        steps = Step.objects.filter(chain__request=asked)
+        steps = Step.objects.filter(chain=asked.chain)
         steps.update(escalate_to=["user:bo"], escalate_at=past, look_at=past)
         pager.shifts.clear()
         pager.puts_on_call("otto@example.com")
