@@ -81,6 +81,7 @@ class Program:
     def __call__(
         self, name: str, row: ElevationRequest, decision: str = "approve", **more: Any
     ) -> Answer:
+        more.pop("minutes", None)  # the page's way of saying `duration_seconds`
         return self._post(name, f"requests/{row.pk}/decisions/", {"decision": decision, **more})
 
     def ask(self, name: str = "rita", **more: Any) -> Answer:
