@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE, People
+from tests.support.processes import Running
 
 BEFORE, AFTER = "repair orders-db, with a lead's yes", "repair orders-db, if one lead agrees"
 
@@ -25,7 +26,7 @@ def changed_file(policy_folder: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("changed_file")
 class TestPolicy:
-    def test_takes_two_people_to_change(self, people: People) -> None:
+    def test_takes_two_people_to_change(self, people: People, running: Running) -> None:
         opal = people.at("opal", "/policy/")
         opal.get_by_label("What it changes").fill("Say who is meant.")
         opal.get_by_role("button", name="Propose these files").click()
@@ -38,6 +39,7 @@ class TestPolicy:
         olga.get_by_role("button", name="Try it on the last").click()
         expect(olga.get_by_text("Nobody gains and nobody loses.")).to_be_visible()
         olga.get_by_label("Why", exact=True).fill("Clearer.")
+        olga.get_by_label("Code of your authenticator").fill(running.person("olga").code())
         olga.get_by_role("button", name="Put it in force").click()
         expect(olga.get_by_role("heading", name="Policy", exact=True)).to_be_visible()
         expect(olga.get_by_role("main").get_by_role("status")).to_contain_text("is in force")
