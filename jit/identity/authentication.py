@@ -127,6 +127,7 @@ class BearerToken(BaseAuthentication):
         if not user.is_active:
             raise TokenOwnerDisabled("The account of this token is disabled. Ask an operator.")
         known = {scope.value for scope in Scope}
+        user.is_only_account = bool(getattr(token, "is_of_only_account", False))
         user.token_scopes = frozenset(Scope(scope) for scope in token.scopes if scope in known)
         # A cookie that came along says nothing about who holds the token.
         underlying: Any = request._request  # noqa: SLF001 -- DRF offers no other way down

@@ -103,6 +103,9 @@ class User(LoadedQuickly, AbstractBaseUser):
     token_scopes: frozenset[Scope] | None = None
     """The scopes of the API token the person came with; None in a browser."""
 
+    is_only_account: bool = False
+    """Set where it was looked up with the token: the human has no other account."""
+
     @cached_property
     def _memberships(self) -> tuple[frozenset[str], frozenset[str]]:
         rows = self.memberships.values_list("group__slug", "group__permissions__permission")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from jit.identity import permissions
 from jit.identity.models import (
@@ -76,9 +76,9 @@ def same_person(one: User, other: User) -> bool:
     return one.person_id == other.person_id
 
 
-def accounts_of_person(person_id: uuid.UUID) -> QuerySet[User]:
-    """Return all accounts of one human, disabled ones too."""
-    return User.objects.filter(person_id=person_id)
+def accounts_of_person(user: User) -> list[User]:
+    """Return all accounts of the account's human, disabled ones too."""
+    return [user] if user.is_only_account else list(User.objects.filter(person_id=user.person_id))
 
 
 def visible_to(viewer: User) -> QuerySet[User]:
@@ -149,8 +149,16 @@ def own_token(user: User, pk: uuid.UUID | str) -> ApiToken:
 
 
 def token_by_digest(digest: str) -> ApiToken | None:
-    """Return the token with its owner, in one statement, or None."""
-    return ApiToken.objects.select_related("user__manager").filter(digest=digest).first()
+    """Return the token with its owner, in one statement, or None; `is_of_only_account` tells
+    whether that is the only account of its human.
+    """
+    others = User.objects.filter(person_id=OuterRef("user__person_id")).exclude(
+        pk=OuterRef("user_id")
+    )
+    tokens = ApiToken.objects.select_related("user__manager").annotate(
+        is_of_only_account=~Exists(others)
+    )
+    return tokens.filter(digest=digest).first()
 
 
 def has_second_factor(user: User) -> bool:

@@ -122,7 +122,7 @@ def may_change(user: User, ticket: LocalTicket) -> bool:
     """
     if permissions.has(user, Permission.TICKET_MANAGE):
         return True
-    theirs = {one.username for one in identity.accounts_of_person(user.person_id)}
+    theirs = {one.username for one in identity.accounts_of_person(user)}
     return user.is_active and bool(theirs & {ticket.opened_by, ticket.assignee})
 
 

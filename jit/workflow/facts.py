@@ -73,7 +73,7 @@ def ticket_facts(
     """
     if ticket is None:
         return {"key": silent, "known": False} if silent else None
-    accounts = list(identity.accounts_of_person(requester.person_id))
+    accounts = identity.accounts_of_person(requester)
     theirs = {one.username for one in accounts} | {one.email.lower() for one in accounts} - {""}
 
     def named(who: str) -> str:

@@ -137,8 +137,11 @@ class TestTheBuiltInTracker:
 class Recorded:
     """A sessions backend that has a recording."""
 
-    def cut(self, **_: Any) -> int:
+    def cut(self, **_: Any) -> set[Any]:
         return set()
+
+    def cut_of(self, **_: Any) -> dict[Any, Any]:
+        return {}
 
     def recordings(self, **_: Any) -> list[str]:
         return ["https://jit.example/sessions/1/"]

@@ -129,6 +129,6 @@ class TestFound:
 
     def test_keeps_the_form_where_it_is_refused(self, world: World, at: At) -> None:
         answer = at("udo").get("/sessions/", {"q": "!!"})
-        assert answer.status_code == 400
+        assert answer.status_code == 422
         assert "three letters" in answer.content.decode()
         assert 'value="!!"' in answer.content.decode()

@@ -147,11 +147,19 @@ class TestAudit:
         assert udo.get("/audit/").context["at_least"]
 
     @pytest.mark.parametrize(
-        "junk", [{"from": "soon"}, {"request": "x"}, {"after": "x-y"}, {"to": "9999-12-31"}]
+        ("junk", "status"),
+        [
+            ({"from": "soon"}, 400),
+            ({"request": "x"}, 400),
+            ({"after": "x-y"}, 404),
+            ({"to": "9999-12-31"}, 400),
+        ],
     )
-    def test_junk_is_told_of(self, at: Callable[[str], Client], junk: dict[str, str]) -> None:
+    def test_junk_is_told_of(
+        self, at: Callable[[str], Client], junk: dict[str, str], status: int
+    ) -> None:
         answer = at("udo").get("/audit/", junk)
-        assert answer.status_code == 400
+        assert answer.status_code == status
         assert b"Reference" in answer.content
 
     def test_people_find_their_own_only(self, at: Callable[[str], Client]) -> None:
