@@ -107,9 +107,12 @@ class TestUnknown:
     def test_is_what_nobody_gave_of_a_ticket(self) -> None:
         given = build(user={"on_call_known": True}, role={}, request={}, now=NOW,
                       ticket={"key": "OPS-1", "known": True})  # fmt: skip
-        told = {"ticket.opened_by", "ticket.changed_by", "ticket.age", "ticket.severity"}
-        assert unknown(given) == told
-        assert unknown(Facts.from_json(given.as_json())) == told
+        untold = {
+            f"ticket.{name}"
+            for name in ("opened_by", "changed_by", "age", "severity", "status", "service", "type")
+        }
+        assert unknown(given) == untold
+        assert unknown(Facts.from_json(given.as_json())) == untold
 
     def test_is_nothing_where_there_is_no_ticket(self) -> None:
         given = build(user={"on_call_known": True}, role={}, request={}, now=NOW, ticket=None)

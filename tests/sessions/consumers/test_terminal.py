@@ -13,6 +13,7 @@ from channels.db import database_sync_to_async
 
 from jit.catalog.models import Role
 from jit.elevation.models import Grant
+from jit.identity.permissions import Permission
 from jit.kernel import clock
 from sessions.consumers import terminal as consumer
 from sessions.models import AccessSession
@@ -101,7 +102,8 @@ class TestTerminal:
             await browser.leave(consumer.OVER)
 
         def terminate(comment: str) -> None:
-            udo = people.known_as("udo")
+            people.group("auditors", Permission.SESSION_READ_ALL)
+            udo = people.person("udo", "auditors")
             session = AccessSession.objects.get(grant=grant)
             cutting.terminate(
                 session_id=session.pk, user=udo, comment=comment, actor=people.acting(udo)

@@ -284,7 +284,7 @@ class TestRemember:
         known = kept[-1][live.spec.external_name]
         assert known["connections_cut"] == 1
         assert known["memberships_removed"] == ["app_rw"]
-        (large,) = known["reassigned"]
+        (large,) = known["handed_over"]
         assert large.startswith("large object ")
         with closing(ground.connector()) as connector:
             answer = answer_of(connector, replace(live.spec, earlier=known))
