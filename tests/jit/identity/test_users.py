@@ -19,7 +19,7 @@ class TestCreateUser:
         second = people.person("rita-admin", same_person_as=rita, now=now)
         assert second.person_id == rita.person_id
         assert queries.same_person(rita, second)
-        assert set(queries.accounts_of_person(rita.person_id)) == {rita, second}
+        assert set(queries.accounts_of_person(rita)) == {rita, second}
 
     def test_without_a_password_lets_nobody_in_by_one(self, db, now):
         otto = people.person("otto", now=now)
