@@ -13,6 +13,7 @@ import requests
 import urllib3
 from requests.models import PreparedRequest
 
+from jit.kernel import clock
 from jit.oncall.adapters.base import OnCallServiceNotFound, OnCallUnavailable
 
 CONNECT_SECONDS, READ_SECONDS, ALL_SECONDS = 2, 3, 4
@@ -113,10 +114,10 @@ def moment(value: object) -> dt.datetime | None:
     """Return a time in UTC, or None for null. Raises ValueError for one without its zone."""
     if value is None:
         return None
-    at = dt.datetime.fromisoformat(str(value))
-    if at.tzinfo is None:
-        raise ValueError("a time without its zone")
-    return at.astimezone(dt.UTC)
+    at = clock.aware(str(value))
+    if at is None:
+        raise ValueError("no time with its zone")
+    return at
 
 
 def level(value: object) -> int:
