@@ -21,8 +21,13 @@ _VERSIONED = frozenset({3802, 4072})
 _ARRAYS = frozenset(
     {199, 1000, 1002, 1003, 1005, 1007, 1009, 1014, 1015, 1016, 1021, 1022, 1028, 1041, 1115}
     | {1182, 1183, 1185, 1187, 1231, 1270, 2951, 3807}
+    | {3905, 3907, 3909, 3911, 3913, 3927, 6150, 6151, 6152, 6153, 6155, 6157}
 )
 """The arrays of the types that are read here; each tells the type of its elements."""
+_RANGES = {3904: 23, 3906: 1700, 3908: 1114, 3910: 1184, 3912: 1082, 3926: 20}
+"""The ranges of the server's own, and the type of their bounds."""
+_MULTIRANGES = {4451: 3904, 4532: 3906, 4533: 3908, 4534: 3910, 4535: 3912, 4536: 3926}
+"""The multiranges, and the type of their ranges."""
 _EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 _GROUP = 4
 """Decimal digits in one digit of numeric, whose base is 10,000."""
@@ -32,7 +37,10 @@ _INFINITE = {2**63 - 1: "infinity", -(2**63): "-infinity"}
 _INFINITE_DATE = {2**31 - 1: "infinity", -(2**31): "-infinity"}
 _INET6 = 3
 _MOST_DIMENSIONS = 6
+_EMPTY, _LOWER_IN, _UPPER_IN, _NO_LOWER, _NO_UPPER = 0x01, 0x02, 0x04, 0x08, 0x10
+"""The flags of a range (rangetypes.h)."""
 _BARE = re.compile(r"[^\s{}\",\\]+")
+_BARE_BOUND = re.compile(r"[^\s()\[\]\",\\]+")
 
 
 def read(raw: bytes, kind: int, *, longest: int) -> str:
@@ -46,10 +54,14 @@ def read(raw: bytes, kind: int, *, longest: int) -> str:
         if raw[:1] != b"\1":
             raise ValueError("another version of this format")
         return raw[1 : 1 + 4 * longest].decode("utf-8", "replace")
-    if kind not in _ARRAYS:
-        reader = _READERS[kind]
     try:
-        return _array(raw, longest) if kind in _ARRAYS else reader(raw)
+        if kind in _ARRAYS:
+            return _array(raw, longest)
+        if kind in _RANGES:
+            return _range(raw, _RANGES[kind])
+        if kind in _MULTIRANGES:
+            return _multirange(raw, _RANGES[_MULTIRANGES[kind]], longest)
+        return _READERS[kind](raw)
     except (struct.error, OverflowError, IndexError) as broken:
         raise ValueError(str(broken)) from broken
 
@@ -186,6 +198,38 @@ def _elements(raw: bytes, at: int, kind: int, longest: int) -> Iterator[str]:
         if not _BARE.fullmatch(text) or text.upper() == "NULL":
             text = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
         yield text
+
+
+def _range(raw: bytes, bounds: int) -> str:
+    """Return a range, whose bounds have no more than a few bytes each, as its server writes it."""
+    flags, at = raw[0], 1
+    if flags & _EMPTY:
+        return "empty"
+    told = []
+    for without in (_NO_LOWER, _NO_UPPER):
+        bound = ""
+        if not flags & without:
+            length = struct.unpack_from("!i", raw, at)[0]
+            at += 4
+            bound = _READERS[bounds](raw[at : at + length])
+            if not _BARE_BOUND.fullmatch(bound):
+                bound = f'"{bound}"'
+            at += length
+        told.append(bound)
+    lower, upper = told
+    return f"{'[' if flags & _LOWER_IN else '('}{lower},{upper}{']' if flags & _UPPER_IN else ')'}"
+
+
+def _multirange(raw: bytes, bounds: int, longest: int) -> str:
+    """Return as many of the ranges as `longest` characters have room for, and one more."""
+    count, at = struct.unpack_from("!i", raw)[0], 4
+    told: list[str] = []
+    while len(told) < count and sum(map(len, told)) <= longest:
+        length = struct.unpack_from("!i", raw, at)[0]
+        at += 4
+        told.append(_range(raw[at : at + length], bounds))
+        at += length
+    return "{" + ",".join(told) + "}"
 
 
 _READERS: dict[int, Callable[[bytes], str]] = {

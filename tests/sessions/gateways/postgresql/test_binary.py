@@ -39,6 +39,30 @@ VALUES = {
     "numeric[]": ["{1.50,-2}"],
     "timestamptz[]": ['{"2026-11-28 22:33:44+00"}'],
     "jsonb[]": ['{"{\\"a\\": 1}"}'],
+    "int4range": ["[1,10)", "empty", "(,5)", "[7,)", "(,)"],
+    "int8range": ["[-9223372036854775808,3]"],
+    "numrange": ["(1.50,2.5]", "[1,NaN]"],
+    "daterange": ["[2026-11-28,infinity]", "(2026-11-28,)"],
+    "tsrange": ["(2026-11-28 22:33:44.5,2026-11-29]"],
+    "tstzrange": ["[2026-11-28 22:33:44+02,)", "[-infinity,infinity)"],
+    "int4multirange": ["{}", "{[1,3),[5,7)}"],
+    "int8multirange": ["{(,3)}"],
+    "nummultirange": ["{(1.5,2),[3,)}"],
+    "datemultirange": ["{[2026-11-28,2026-12-01)}"],
+    "tsmultirange": ["{[2026-11-28 22:00,2026-11-28 23:00)}"],
+    "tstzmultirange": ["{[2026-11-28 22:00+00,2026-11-28 23:00+00)}"],
+    "int4range[]": ["{}", '{"[1,3)",NULL,empty}'],
+    "int8range[]": ['{"[1,3)"}'],
+    "numrange[]": ['{"[1,3)"}'],
+    "daterange[]": ['{"[2026-11-28,2026-12-01)"}'],
+    "tsrange[]": ['{"[2026-11-28 22:00,)"}'],
+    "tstzrange[]": ['{"[2026-11-28 22:00+00,)"}'],
+    "int4multirange[]": ['{"{[1,3)}"}'],
+    "int8multirange[]": ['{"{[1,3)}"}'],
+    "nummultirange[]": ['{"{[1,3)}"}'],
+    "datemultirange[]": ['{"{[2026-11-28,2026-12-01)}"}'],
+    "tsmultirange[]": ['{"{[2026-11-28 22:00,)}"}'],
+    "tstzmultirange[]": ['{"{[2026-11-28 22:00+00,)}"}'],
 }
 
 
@@ -67,7 +91,17 @@ def test_a_long_array_is_read_as_far_as_it_is_kept() -> None:
     assert 100 < len(text) < 120
 
 
-@given(st.binary(max_size=200), st.sampled_from([*binary._READERS, *binary._ARRAYS, 25, 3802]))
+def test_a_multirange_of_many_is_read_as_far_as_it_is_kept() -> None:
+    one = bytes([0x02]) + (4).to_bytes(4) + (1).to_bytes(4) + (4).to_bytes(4) + (2).to_bytes(4)
+    text = binary.read((10**6).to_bytes(4) + (len(one).to_bytes(4) + one) * 1000, 4451, longest=100)
+    assert text.startswith("{[1,2),[1,2),")
+    assert 100 < len(text) < 140
+
+
+KINDS = [*binary._READERS, *binary._ARRAYS, *binary._RANGES, *binary._MULTIRANGES, 25, 3802]
+
+
+@given(st.binary(max_size=200), st.sampled_from(KINDS))
 def test_nonsense_is_refused_or_read(raw: bytes, kind: int) -> None:
     with contextlib.suppress(ValueError, LookupError):
         assert isinstance(binary.read(raw, kind, longest=100), str)
