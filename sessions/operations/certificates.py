@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 
 from jit.audit import operations as audit
 from jit.connectors.base import ConnectorError
+from jit.connectors.ssh import certificates as openssh
 from jit.connectors.ssh.authority import Authority
 from jit.connectors.ssh.config import SSHConfig
 from jit.elevation import queries as elevation
@@ -27,7 +28,8 @@ from jit.kernel import db
 from jit.kernel.actor import Actor
 from jit.kernel.errors import DomainError
 from jit.workflow.credential import CredentialNotActive, NotYourCredential
-from sessions.operations import keys
+from sessions import queries
+from sessions.operations import admission, keys
 
 PERMITTED = ("permit-pty", "permit-port-forwarding")
 """What the role gives of it is judged by the gateway at every use."""
@@ -49,6 +51,14 @@ class Signing:
     sign: Callable[[Grant, dt.datetime, dt.datetime], str]
 
 
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """The grant of a certificate of ours; `refusal` says why it is not opened, empty: it is."""
+
+    grant: Grant
+    refusal: str
+
+
 class Certifier(Protocol):
     """One kind of target's certificates, listed in CERTIFIERS by its dotted path. Reads the
     authority's key, so not inside a transaction. Raises UnusableKey and NoCertificatesHere.
@@ -64,8 +74,8 @@ CERTIFIERS = {
 
 
 def certify(*, grant_id: UUID, user: User, public_key: str, actor: Actor) -> str:
-    """Return a certificate for `public_key` that opens this grant at its gateway, with the
-    grant's external name as log-in name, until its end.
+    """Return a certificate for `public_key` that opens this grant at its gateway until its end,
+    with the grant's external name as log-in name; for SSH its role's name does, too.
 
     Raises NotYourCredential, CredentialNotActive, UnusableKey, NoCertificatesHere.
     """
@@ -114,22 +124,45 @@ def ssh_signing(*, grant: Grant, public_key: str) -> Signing:
     return Signing(line, sign)
 
 
-def is_trusted(*, external_name: str, ca: str) -> Grant | None:
-    """Return the ACTIVE grant of this name if `ca` (a public line) is its target's authority,
-    else None. Raises nothing: an authority that can't be read is none.
+def recognise(*, line: str, wanted: str) -> Recognised | None:
+    """Return the grant that an SSH certificate's `line` was signed for, or None for what is no
+    certificate of ours for the gateway. Raises nothing: an authority that can't be read is none.
+
+    The certificate is known by its own facts: its target's authority signed it, and the grant's
+    name is its key id and its only principal. The log-in name `wanted` is no principal, which
+    hosts look at. It only has to mean this grant: by its name, its id, or its role.
     """
-    grant = (
-        elevation.grants()
-        .filter(external_name=external_name, state=GrantState.ACTIVE, target__kind="ssh")
-        .first()
-    )
-    if grant is None:
-        return None
     try:
-        authority = Authority.of(SSHConfig.parse(grant.target.config))
-    except (ConnectorError, DomainError):
+        found = openssh.read(line)
+    except openssh.BadCertificate:
         return None
-    return grant if authority.public_key.split()[:2] == ca.split()[:2] else None
+    grant = queries.grant_named(found.key_id)
+    if grant is None or grant.target.kind != "ssh":
+        return None
+    name = grant.external_name
+    if found.principals != (name,) or found.critical_options:
+        return None  # Made for hosts.
+    try:
+        trusted = [Authority.of(SSHConfig.parse(grant.target.config)).public_key]
+        # As of its first moment: that it is over is no reason not to know it.
+        found.check(trusted=trusted, now=found.valid_after, principal=name, key_id=name)
+    except (ConnectorError, DomainError, openssh.BadCertificate):
+        return None
+    return Recognised(grant, _why_refused(grant, found, trusted, wanted))
+
+
+def _why_refused(grant: Grant, found: openssh.Certificate, trusted: list[str], wanted: str) -> str:
+    now = db.now()
+    if over := admission.why_over(grant, now):
+        return over
+    try:
+        found.check(trusted=trusted, now=now)
+    except openssh.BadCertificate as bad:
+        return f"Your certificate can't be used now. {bad}"
+    role, name = grant.role.slug, grant.external_name
+    if wanted not in {role, name, str(grant.pk)}:
+        return f"Your certificate opens {role} alone: log in as {role}, or as {name}."
+    return ""
 
 
 def _check(grant: Grant, user: User) -> None:

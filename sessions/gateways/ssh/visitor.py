@@ -17,9 +17,9 @@ from jit.kernel.errors import DomainError
 from sessions import queries
 from sessions.fingerprints import fingerprint_of
 from sessions.gateways.ssh import open_failure, refusals, turns
+from sessions.gateways.ssh.certified import Certified, Judged
 from sessions.gateways.ssh.channel import Front
 from sessions.gateways.ssh.forwards import open_forward
-from sessions.gateways.ssh.negotiating import Negotiating
 from sessions.models import OneUseToken, SshKey
 from sessions.operations import admission, certificates, keys, tokens
 from sessions.operations.admission import Admission, Caller
@@ -36,7 +36,7 @@ MOST_ATTEMPTS = 12
 _PROOFS = {SshKey: Proof.KEY, OneUseToken: Proof.TOKEN, Grant: Proof.CERTIFICATE}
 BANNER = (
     "This gateway records what is done through it.\n"
-    "Come in with a key of your account page, or with a one-use password of your grant.\n"
+    "Come in with a key of your account page, or with a password or certificate of your grant.\n"
 )
 
 
@@ -60,7 +60,7 @@ class Visitor(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self.connection = conn
-        Negotiating.take_over(conn)
+        Certified.take_over(conn)
         refusals.note_on(conn, self)
         if not self.gateway.take_place(self):
             conn.disconnect(
@@ -119,19 +119,19 @@ class Visitor(asyncssh.SSHServer):
         )
         return self._candidate is not None
 
-    async def validate_ca_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Trust the authority of the target of the grant that the log-in name names: asyncssh
-        then asks that the certificate is signed by it and bears that very name as principal.
-        """
+    async def recognise_certificate(self, username: str, line: str) -> Judged:
+        """Remember whose certificate it is: see `Certified`, which asks this of each."""
         self._candidate = None
         if not self._may_try():
-            return False
-        self._candidate = await self.gateway.house.ask(
-            certificates.is_trusted,
-            external_name=username.partition("+")[0],
-            ca=key.export_public_key("openssh").decode(),
+            return None
+        known = await self.gateway.house.ask(
+            certificates.recognise, line=line, wanted=username.partition("+")[0]
         )
-        return self._candidate is not None
+        if known is None:
+            return None
+        if not known.refusal:
+            self._candidate = known.grant
+        return known.refusal
 
     def password_auth_supported(self) -> bool:
         return True
