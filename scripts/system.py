@@ -10,6 +10,7 @@ from typing import Callable
 NEEDS = {
     "chromium": lambda: bool(shutil.which("chromium") or shutil.which("chromium-browser")),
     "default-jdk-headless": lambda: bool(shutil.which("java") and shutil.which("javac")),
+    "dropbear-bin": lambda: bool(shutil.which("dbclient") and shutil.which("dropbearconvert")),
     "libpostgresql-jdbc-java": lambda: os.path.exists("/usr/share/java/postgresql.jar"),
     "openssh-client": lambda: bool(shutil.which("ssh") and shutil.which("ssh-keygen")),
     "openssh-server": lambda: bool(
@@ -21,6 +22,7 @@ NEEDS = {
 
 FOR_TESTS = [
     "default-jdk-headless",
+    "dropbear-bin",
     "libpostgresql-jdbc-java",
     "openssh-client",
     "openssh-server",

@@ -2,12 +2,17 @@
 
 Of what both sides list, the client's first is taken (RFC 4253, 7.1), and OpenSSH before 10 lists
 AES-CTR before AES-GCM, which is the faster one here. So the client is heard first.
+
+A client may send the first packet of the key exchange together with its lists, as a guess at what
+both will choose; dropbear does. asyncssh takes the guess for right where what it guessed is chosen.
+By the RFC it is right only where both sides list that first; a wrong one is passed over, and the
+client sends another.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 
 import asyncssh
 from asyncssh.constants import MSG_KEXINIT
@@ -50,10 +55,19 @@ class Negotiating(asyncssh.SSHServerConnection):
             self._unsaid = asyncio.get_running_loop().call_later(HEARD_WITHIN, self._say, CIPHERS)
 
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
-        """Answer the first KEXINIT with ours."""
-        if pkttype == MSG_KEXINIT and not self._heard:
-            self._say(GCM if _has_gcm(packet.get_full_payload()) else CIPHERS)
-        return super().process_packet(pkttype, pktid, packet)
+        """Answer the first KEXINIT with ours, and pass over what follows a wrong guess."""
+        if pkttype != MSG_KEXINIT:
+            return super().process_packet(pkttype, pktid, packet)
+        theirs = packet.get_full_payload()
+        if not self._heard:
+            self._say(GCM if _has_gcm(theirs) else CIPHERS)
+        return self._exchange(theirs, super().process_packet(pkttype, pktid, packet))
+
+    async def _exchange(self, theirs: bytes, going_on: bool | Awaitable[None]) -> None:
+        if not isinstance(going_on, bool):
+            await going_on
+        # No other packet is looked at before this one is done with.
+        self._ignore_first_kex = _guessed_wrong(theirs, self._server_kexinit)
 
     def _say(self, ciphers: tuple[str, ...]) -> None:
         self._heard = True
@@ -66,8 +80,23 @@ class Negotiating(asyncssh.SSHServerConnection):
 
 def _has_gcm(kexinit: bytes) -> bool:
     """Return whether a client's KEXINIT lists AES-GCM for both directions."""
-    packet = SSHPacket(kexinit)
-    packet.get_bytes(_COOKIE)
-    _kex, _host_keys, to_us, to_them = (packet.get_namelist() for _ in range(4))
+    _kex, _host_keys, to_us, to_them, *_ = _lists(SSHPacket(kexinit))
     ours = {name.encode() for name in GCM}
     return bool(ours & set(to_us)) and bool(ours & set(to_them))
+
+
+def _guessed_wrong(theirs: bytes, ours: bytes) -> bool:
+    """Return whether a packet follows the client's KEXINIT that is of no use: another key exchange
+    or another kind of host key stands first in our lists than in the client's.
+    """
+    packet = SSHPacket(theirs)
+    lists = _lists(packet)
+    follows = packet.get_boolean()
+    first = [names[:1] for names in lists[:2]]
+    return follows and first != [names[:1] for names in _lists(SSHPacket(ours))[:2]]
+
+
+def _lists(packet: SSHPacket) -> list[Sequence[bytes]]:
+    """Return the ten lists of a KEXINIT (RFC 4253, 7.1), and leave the packet behind them."""
+    packet.get_bytes(_COOKIE)
+    return [packet.get_namelist() for _ in range(10)]

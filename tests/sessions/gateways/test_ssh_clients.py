@@ -6,6 +6,8 @@ import asyncio
 import logging
 import re
 import socket
+import subprocess
+from subprocess import DEVNULL, PIPE
 
 import asyncssh
 import pytest
@@ -53,6 +55,57 @@ class TestCiphers:
             assert line.recv(100).startswith(b"SSH-2.0-")
             told = line.recv(4096)
         assert b"aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes256-ctr" in told
+
+
+@pytest.fixture
+def dropbear(rita: Visitor) -> list[str]:
+    """dropbear's `dbclient` with Rita's key, as far as to whom it goes."""
+    key = rita.folder / "dropbear-key"
+    convert = ["dropbearconvert", "openssh", "dropbear", str(rita.key), str(key)]
+    subprocess.run(convert, check=True, capture_output=True)
+    gateway = rita.gateway
+    name = f"{OPERATOR}@{gateway.host}"
+    return ["dbclient", "-y", "-y", "-i", str(key), "-p", str(gateway.port), name]
+
+
+class TestDropbear:
+    """It sends a guess with its KEXINIT, which is wrong wherever our lists begin otherwise."""
+
+    def test_is_not_cut_off_after_a_wrong_guess(self, dropbear: list[str], operator: Role):
+        hold(operator)
+        done = subprocess.run(
+            [*dropbear, "cat; echo err >&2; exit 3"],
+            input=b"data" * 50000,
+            check=False,
+            capture_output=True,
+            timeout=40,
+        )
+        assert (done.returncode, done.stdout) == (3, b"data" * 50000), done.stderr
+        assert b"err\n" in done.stderr
+        assert closed_session().client.startswith("SSH-2.0-dropbear_")
+
+    def test_exchanges_keys_again(
+        self, dropbear: list[str], operator: Role, gateway: RunningGateway
+    ):
+        hold(operator)
+        left = subprocess.Popen([*dropbear, "cat"], stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+        with left:
+            assert left.stdin is not None
+            assert left.stdout is not None
+            for word in (b"before\n", b"after\n"):
+                left.stdin.write(word)
+                left.stdin.flush()
+                assert left.stdout.readline() == word
+                gateway.do(exchanged_again(gateway))
+            left.stdin.close()
+            assert left.wait(20) == 0
+
+
+async def exchanged_again(gateway: RunningGateway) -> None:
+    """Have the gateway begin a key exchange on its one connection."""
+    (visitor,) = gateway.gateway._visitors
+    visitor.connection._send_kexinit()
+    visitor.connection._kexinit_sent = True
 
 
 class TestNames:
