@@ -56,16 +56,17 @@ def serve(order: dict[str, Any]) -> None:
     import uvloop
 
     from jit.kernel import clock
-    from sessions.gateways.postgresql import certificates, scram
-    from sessions.gateways.postgresql.parts import Admitted, Reach
-    from sessions.gateways.postgresql.server import Gateway
+    from sessions.gateways.postgresql import certificates
+    from sessions.gateways.postgresql.interfaces import AdmittedSession, TargetConnection
+    from sessions.gateways.postgresql.protocol import scram
+    from sessions.gateways.postgresql.server import PostgreSQLGateway
     from sessions.recording.recorder import Recorder
 
     folder = Path(order["folder"])
     recorder = Recorder(folder / "spool")
     salt = scram.salt_of(USER)
     verifier = scram.make(PASSWORD, salt=salt)
-    reach = Reach(
+    target_connection = TargetConnection(
         host=order["host"],
         port=order["port"],
         database="bench",
@@ -74,7 +75,7 @@ def serve(order: dict[str, Any]) -> None:
         sslmode="disable",
     )
 
-    class BenchHouse:
+    class BenchBroker:
         """Lets the bench's user in as often as they come."""
 
         def salt(self, _name: str) -> bytes:
@@ -83,8 +84,8 @@ def serve(order: dict[str, Any]) -> None:
         async def verifiers(self, _name: str) -> list[scram.Verifier]:
             return [verifier]
 
-        async def admit(self, _knock: object) -> Admitted:
-            return Admitted(
+        async def admit(self, _knock: object) -> AdmittedSession:
+            return AdmittedSession(
                 session_id=uuid.uuid4(),
                 grant_id=uuid.uuid4(),
                 person="bench",
@@ -92,10 +93,10 @@ def serve(order: dict[str, Any]) -> None:
                 role="bench",
                 over_at=time.monotonic() + 3600,
                 record="required",
-                reach=reach,
+                target_connection=target_connection,
             )
 
-        def record(self, admitted: Admitted, on_failure: Callable[[str], None]) -> Any:
+        def record(self, admitted: AdmittedSession, on_failure: Callable[[str], None]) -> Any:
             return recorder.open(
                 session_id=admitted.session_id,
                 header={"term": {"cols": 120, "rows": 40}},
@@ -104,8 +105,8 @@ def serve(order: dict[str, Any]) -> None:
 
         async def enter(self, *_: object) -> None: ...
 
-        async def leave(self, _admitted: object, tape: Any, *_: object) -> None:
-            await tape.close()
+        async def leave(self, _admitted: object, recording: Any, *_: object) -> None:
+            await recording.close()
 
         async def terminate(self, *_: object) -> None: ...
 
@@ -114,8 +115,8 @@ def serve(order: dict[str, Any]) -> None:
 
     async def run() -> None:
         listening = socket.create_server(("127.0.0.1", 0))
-        gateway = Gateway(
-            house=BenchHouse(),
+        gateway = PostgreSQLGateway(
+            broker=BenchBroker(),
             tls=context,
             certificate=certificates.der(certificate),
             plaintext_on_loopback=True,

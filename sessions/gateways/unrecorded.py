@@ -1,4 +1,4 @@
-"""A tape that keeps nothing, for sessions whose policy goes on without a recorder."""
+"""A recording that keeps nothing, for sessions whose policy goes on without a recorder."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Certifier(Protocol):
 
 
 CERTIFIERS = {
-    "postgresql": "sessions.gateways.postgresql.clients.signing",
+    "postgresql": "sessions.gateways.postgresql.certifier.signing",
     "ssh": "sessions.operations.certificates.ssh_signing",
 }
 

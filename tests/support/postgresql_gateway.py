@@ -17,8 +17,8 @@ from jit.catalog.models import Role, Target
 from jit.elevation.models import Grant
 from jit.identity.models import Group
 from jit.kernel import clock
-from sessions.gateways.house import House
 from sessions.gateways.postgresql import certificates, offer, service
+from sessions.gateways.supervisor import SessionSupervisor
 from sessions.recording.recorder import Recorder
 from tests.contracts.postgresql import SERVICE, SERVICE_PASSWORD, prepared
 from tests.support import looping, policies, servers
@@ -27,7 +27,7 @@ TARGET, WRITER = "orders-db", "orders-db-writer"
 
 
 class RunningGateway:
-    """The gateway at `address`, its `house`, and where its recordings are spooled."""
+    """The gateway at `address`, its `supervisor`, and where its recordings are spooled."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.spool = folder, folder / "spool"
@@ -48,10 +48,15 @@ class RunningGateway:
             certificate=certificate, key=key, client_authority=self.clients
         )
         self.recorder = Recorder(self.spool)
-        self.house = House(kind="postgresql", name=str(self.folder), address=self.address)
-        await self.house.open()
+        self.supervisor = SessionSupervisor(
+            kind="postgresql", name=str(self.folder), address=self.address
+        )
+        await self.supervisor.open()
         gateway = service.make(
-            house=self.house, recorder=self.recorder, certificate=certificate, context=context
+            supervisor=self.supervisor,
+            recorder=self.recorder,
+            certificate=certificate,
+            context=context,
         )
         self._serving = asyncio.get_running_loop().create_task(gateway.serve(self.listening))
 
@@ -61,7 +66,7 @@ class RunningGateway:
         self.listening.close()
 
     async def _close(self) -> None:
-        await self.house.close()
+        await self.supervisor.close()
         self._serving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._serving

@@ -26,8 +26,8 @@ from jit.identity.models import Group
 from jit.kernel import clock
 from jit.kernel.actor import CLOCK
 from jit.ops.embedded import ground
-from sessions.gateways.house import House
 from sessions.gateways.ssh import server
+from sessions.gateways.supervisor import SessionSupervisor
 from sessions.models import AccessSession
 from sessions.operations import keys, tokens
 from sessions.recording.asciicast import Event
@@ -57,7 +57,9 @@ class RunningGateway:
 
     async def _open(self) -> None:
         self.recorder = Recorder(self.spool)
-        self.house = House(kind="ssh", name=str(self.folder), address=f"{self.host}:{self.port}")
+        self.house = SessionSupervisor(
+            kind="ssh", name=str(self.folder), address=f"{self.host}:{self.port}"
+        )
         await self.house.open()
         self.gateway = server.Gateway(house=self.house, recorder=self.recorder)
         with override_settings(SSH_GATEWAY_KEYS=[str(self.key)]):

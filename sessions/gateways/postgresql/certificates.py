@@ -7,7 +7,6 @@ import ipaddress
 import os
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ type PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAP
 _AUTHORITY_DAYS, _CERTIFICATE_DAYS, _RENEW_DAYS = 3650, 397, 30
 _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python does not name."""
-_CHAIN_IS_TOLD = hasattr(ssl.SSLObject, "get_verified_chain")
+CHAIN_IS_TOLD = hasattr(ssl.SSLObject, "get_verified_chain")
 """Since Python 3.13; before, a certificate that is over fails in the TLS, without a word."""
 _LAG = dt.timedelta(minutes=5)
 """Certificates are valid a little before they are made: clocks differ."""
@@ -38,50 +37,14 @@ def context(*, certificate: Path, key: Path, client_authority: Path | None) -> s
     if client_authority:
         made.load_verify_locations(client_authority)
         made.verify_mode = ssl.CERT_OPTIONAL
-        if _CHAIN_IS_TOLD:
-            # Who comes with a certificate that is over is told so, not cut off in the TLS:
-            # `shown` looks at the times. And no session is taken up again without its chain.
+        if CHAIN_IS_TOLD:
+            # Who comes with a certificate that is over is told so, not cut off in the TLS: the
+            # module `client_certificates` looks at the times. And no session is taken up again
+            # without its chain.
             made.verify_flags |= _NO_CHECK_TIME
             made.options |= ssl.OP_NO_TICKET
             made.num_tickets = 0
     return made
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The name in a certificate that a client proved to hold, and why it opens nothing now
-    (empty where it may).
-    """
-
-    name: str
-    over: str
-
-
-def shown(tls: ssl.SSLObject, *, now: dt.datetime) -> Shown | None:
-    """Return the client's certificate, whose signatures the TLS has verified, or None."""
-    raw = tls.getpeercert(binary_form=True)
-    if raw is None:
-        return None
-    own = x509.load_der_x509_certificate(raw)
-    names = own.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    name = str(names[0].value) if len(names) == 1 else ""
-    if not _CHAIN_IS_TOLD:
-        return Shown(name, "")  # The TLS has looked at the times.
-    if now >= own.not_valid_after_utc:
-        return Shown(
-            name,
-            f"Your certificate ended at {own.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC, as its "
-            "grant was to. If the grant goes on, get a fresh certificate on its page; else ask "
-            "again.",
-        )
-    chain = [x509.load_der_x509_certificate(each) for each in tls.get_verified_chain()]
-    if not chain or not all(c.not_valid_before_utc <= now < c.not_valid_after_utc for c in chain):
-        return Shown(
-            name,
-            "Your certificate, or the authority that signed it, is not valid now. Get a fresh "
-            "one on your grant's page, or tell your operators.",
-        )
-    return Shown(name, "")
 
 
 def der(certificate: Path) -> bytes:

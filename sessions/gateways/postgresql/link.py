@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from sessions.gateways.postgresql import framing
-from sessions.gateways.postgresql.framing import HEAD, LONGEST_BEFORE_LOGIN, Malformed
+from sessions.gateways.postgresql.protocol import framing
+from sessions.gateways.postgresql.protocol.framing import HEAD, LONGEST_BEFORE_LOGIN, Malformed
 
 HIGH_WATER = 256 * 1024
 """Bytes that may wait for a slow reader before the other end is no longer read."""
@@ -66,7 +66,7 @@ class Link(asyncio.Protocol):
         self._passes_on, self._presses = passes_on, presses
         waiting = bytes(self._waiting)
         self._waiting.clear()
-        self._resume("door")
+        self._resume("login")
         if waiting:
             passes_on(waiting)
 
@@ -103,7 +103,7 @@ class Link(asyncio.Protocol):
         taken = bytes(self._waiting[:count])
         del self._waiting[:count]
         if len(self._waiting) < LONGEST_BEFORE_LOGIN:
-            self._resume("door")
+            self._resume("login")
         return taken
 
     def _resume(self, why: str) -> None:
@@ -124,7 +124,7 @@ class Link(asyncio.Protocol):
             return
         self._waiting += data
         if len(self._waiting) >= 2 * LONGEST_BEFORE_LOGIN:
-            self.hold("door")
+            self.hold("login")
         self._arrived.set()
 
     def pause_writing(self) -> None:

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from jit.connectors.postgresql.config import PostgreSQLConfig, PostgreSQLRole, psql_line
 from jit.elevation.models import Grant
-from sessions.gateways.postgresql import scram
+from sessions.gateways.postgresql.protocol import scram
 from sessions.offers import host_and_port
 from sessions.operations import tokens
 from sessions.states import Door

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sessions.gateways.postgresql.framing import (
-    HEAD,
-    LONGEST_MESSAGE,
-    Malformed,
-    u32,
-)
 from sessions.gateways.postgresql.link import Link
-from sessions.gateways.postgresql.tap import Tap
+from sessions.gateways.postgresql.observing.observer import StatementObserver
+from sessions.gateways.postgresql.protocol.framing import HEAD, LONGEST_MESSAGE, Malformed, u32
 
 LONGEST_STATEMENT = 4 * 1024 * 1024
 """Bytes of a statement: what can't be recorded whole is not run."""
@@ -23,11 +18,11 @@ BIG = 1024 * 1024
 _ROW, _COPY, _QUERY, _PARSE, _TERMINATE = b"DdQPX"
 
 
-class TooLong(Exception):
+class MessageTooLong(Exception):
     """A message that is longer than may be; the message is the sentence for the client."""
 
 
-class Budget:
+class MemoryBudget:
     """Memory that all sessions together may use for big messages on their way in, in bytes."""
 
     def __init__(self, limit: int = 512 * 1024 * 1024) -> None:
@@ -35,7 +30,7 @@ class Budget:
 
     def take(self, count: int) -> None:
         if count > self._left:
-            raise TooLong(
+            raise MessageTooLong(
                 "The gateway is taking in too many big values at once; try again in a moment."
             )
         self._left -= count
@@ -44,10 +39,10 @@ class Budget:
         self._left += count
 
 
-class Stream:
+class MessageStream:
     """One direction: collects what arrives until there are whole messages."""
 
-    def __init__(self, *, limit: int = LONGEST_MESSAGE, budget: Budget | None = None) -> None:
+    def __init__(self, *, limit: int = LONGEST_MESSAGE, budget: MemoryBudget | None = None) -> None:
         self.skip = 0
         """Bytes of the present message that are still to be passed on unseen."""
         self._parts: list[bytes] = []
@@ -72,7 +67,7 @@ class Stream:
     def keep(self, rest: bytes, need: int) -> None:
         """Keep the beginning of a message of which `need` bytes are to be there."""
         if need > self._limit:
-            raise TooLong(
+            raise MessageTooLong(
                 f"A message of {need} bytes is longer than this gateway passes on "
                 f"({self._limit // 1024 // 1024} MB). Load big data with COPY."
             )
@@ -97,13 +92,13 @@ class Relay:
         *,
         front: Link,
         back: Link,
-        tap: Tap,
-        budget: Budget,
+        observer: StatementObserver,
+        budget: MemoryBudget,
         before: Callable[[], None],
     ) -> None:
-        self._front, self._back, self._tap, self._before = front, back, tap, before
-        self._up = Stream(budget=budget)
-        self._down = Stream(limit=4 * LONGEST_MESSAGE)
+        self._front, self._back, self._observer, self._before = front, back, observer, before
+        self._up = MessageStream(budget=budget)
+        self._down = MessageStream(limit=4 * LONGEST_MESSAGE)
         self.said_goodbye = False
 
     @property
@@ -116,7 +111,7 @@ class Relay:
 
     def from_client(self, data: bytes) -> None:
         """Look at what the client sent and pass on what is whole. Raises Malformed, TooLong."""
-        stream, tap = self._up, self._tap
+        stream, observer = self._up, self._observer
         held = stream.add(data)
         if held is None:
             return
@@ -128,24 +123,24 @@ class Relay:
             if length < 4:  # noqa: PLR2004 -- a length counts itself
                 raise Malformed("a message that is shorter than its length")
             if kind == _COPY:
-                tap.copied(length - 4)
+                observer.copied(length - 4)
             else:
                 if length > LONGEST_STATEMENT and kind in {_QUERY, _PARSE}:
-                    raise TooLong(
+                    raise MessageTooLong(
                         f"A statement of {length} bytes is longer than this gateway records "
                         f"({LONGEST_STATEMENT // 1024 // 1024} MB). Load big data with COPY, or "
                         "pass it as a parameter."
                     )
                 if stop > end:
                     break
-                tap.asked(kind, held[at + HEAD : stop])
+                observer.from_client(kind, held[at + HEAD : stop])
                 self.said_goodbye = self.said_goodbye or kind == _TERMINATE
             at = stop
         self._pass_on(stream, self._back, held, at)
 
     def from_target(self, data: bytes) -> None:
         """Look at what the target sent and pass on what is whole. Raises Malformed, TooLong."""
-        stream, tap = self._down, self._tap
+        stream, observer = self._down, self._observer
         held = stream.add(data)
         if held is None:
             return
@@ -164,19 +159,19 @@ class Relay:
                 rows += 1
                 size += length - 4
             elif kind == _COPY:
-                tap.copied(length - 4)
+                observer.copied(length - 4)
             else:
                 if rows:
-                    tap.rows += rows
-                    tap.row_bytes += size
+                    observer.rows += rows
+                    observer.row_bytes += size
                     rows = size = 0
-                tap.answered(kind, held[at + HEAD : stop])
+                observer.from_target(kind, held[at + HEAD : stop])
             at = stop
-        tap.rows += rows
-        tap.row_bytes += size
+        observer.rows += rows
+        observer.row_bytes += size
         self._pass_on(stream, self._front, held, at)
 
-    def _pass_on(self, stream: Stream, to: Link, held: bytes, at: int) -> None:
+    def _pass_on(self, stream: MessageStream, to: Link, held: bytes, at: int) -> None:
         end = len(held)
         if at >= end:
             stream.skip = at - end

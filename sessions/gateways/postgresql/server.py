@@ -12,16 +12,22 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sessions.gateways.postgresql import door, doorstep, framing
-from sessions.gateways.postgresql.cancelling import Keys
-from sessions.gateways.postgresql.door import Door, Guest, Refusal
-from sessions.gateways.postgresql.doorstep import Opened
-from sessions.gateways.postgresql.framing import Malformed
+from sessions.gateways.interfaces import RecordingSink
+from sessions.gateways.postgresql.entry import authentication, negotiation
+from sessions.gateways.postgresql.entry.authentication import (
+    AuthenticatedClient,
+    Authenticator,
+    ConnectionRejected,
+)
+from sessions.gateways.postgresql.entry.cancellation import CancelKeys
+from sessions.gateways.postgresql.entry.negotiation import StartupRequest
+from sessions.gateways.postgresql.interfaces import AccessRefused, SessionBroker
 from sessions.gateways.postgresql.link import Gone, Link
-from sessions.gateways.postgresql.parts import House, NotLetIn, Tape
-from sessions.gateways.postgresql.relay import Budget
-from sessions.gateways.postgresql.session import Session
-from sessions.gateways.postgresql.upstream import Backend
+from sessions.gateways.postgresql.protocol import framing
+from sessions.gateways.postgresql.protocol.framing import Malformed
+from sessions.gateways.postgresql.relay import MemoryBudget
+from sessions.gateways.postgresql.session import ProxiedSession
+from sessions.gateways.postgresql.upstream import BackendConnection
 
 log = logging.getLogger(__name__)
 _BACKLOG = 256
@@ -45,27 +51,27 @@ class Limits:
     log_in_within: float = 15.0
 
 
-class Gateway:
+class PostgreSQLGateway:
     """One listening socket and all that came in through it."""
 
     def __init__(
         self,
         *,
-        house: House,
+        broker: SessionBroker,
         tls: ssl.SSLContext,
         certificate: bytes,
         plaintext_on_loopback: bool = False,
         limits: Limits | None = None,
     ) -> None:
-        self._house = house
+        self._broker = broker
         self._tls = tls
         self._limits = limits or Limits()
         self._plaintext_on_loopback = plaintext_on_loopback
-        self._door = Door(house=house, certificate=certificate)
-        self._keys = Keys()
-        self._budget = Budget()
+        self._authenticator = Authenticator(broker=broker, certificate=certificate)
+        self._cancel_keys = CancelKeys()
+        self._budget = MemoryBudget()
         self._strangers: Counter[str] = Counter()
-        self._sessions: set[Session] = set()
+        self._sessions: set[ProxiedSession] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, listening: socket.socket) -> None:
@@ -97,42 +103,42 @@ class Gateway:
     async def _life(self, sock: socket.socket, source: str) -> None:
         """Carry one connection from its first byte to its last."""
         try:
-            guest = await self._let_in(sock, source)
+            client = await self._let_in(sock, source)
         except (Gone, Malformed, OSError, TimeoutError) as why:
-            log.info("%s left at the door: %s", source, why or type(why).__name__)
-            guest = None
-        if guest is None:
+            log.info("%s left before its log-in: %s", source, why or type(why).__name__)
+            client = None
+        if client is None:
             with contextlib.suppress(OSError):
                 sock.close()  # Nobody's yet, or its transport's, which is closing too.
             return
         try:
-            await self._session(guest)
+            await self._session(client)
         except Exception:
-            log.exception("session %s", guest.admitted.session_id)
+            log.exception("session %s", client.admitted.session_id)
         finally:
-            guest.link.abort()
-            await guest.link.closed
+            client.link.abort()
+            await client.link.closed
 
-    async def _let_in(self, sock: socket.socket, source: str) -> Guest | None:
+    async def _let_in(self, sock: socket.socket, source: str) -> AuthenticatedClient | None:
         """Return who is to be served; everybody else has had their answer.
 
         Raises Gone, Malformed, OSError, TimeoutError.
         """
         if self._is_crowded(source):
-            log.warning("turned %s away: too many are at the door", source)
+            log.warning("turned %s away: too many are logging in", source)
             return None
         link: Link | None = None
         with self._counted(source):
             try:
                 async with asyncio.timeout(self._limits.log_in_within):
                     _prepare(sock)
-                    opened = await doorstep.receive(sock, self._tls)
-                    link = opened.link
-                    if isinstance(opened, Opened):
-                        return await self._admit(opened, source)
-                    await self._keys.cancel(opened.pid, opened.key)
+                    request = await negotiation.receive(sock, self._tls)
+                    link = request.link
+                    if isinstance(request, StartupRequest):
+                        return await self._admit(request, source)
+                    await self._cancel_keys.cancel(request.pid, request.key)
                     await _say(link, b"")
-            except Refusal as refusal:
+            except ConnectionRejected as refusal:
                 log.info("turned %s away: %s", source, refusal)
                 await _say(link, refusal.packet)
             except (Gone, Malformed, OSError, TimeoutError):
@@ -163,62 +169,64 @@ class Gateway:
             if not self._strangers[source]:
                 del self._strangers[source]
 
-    async def _admit(self, opened: Opened, source: str) -> Guest:
+    async def _admit(self, request: StartupRequest, source: str) -> AuthenticatedClient:
         self._check_room()
         plain = self._plaintext_on_loopback and _is_loopback(source)
-        return await self._door.admit(opened, source=source, may_be_plain=plain)
+        return await self._authenticator.authenticate(request, source=source, may_be_plain=plain)
 
     def _check_room(self) -> None:
         if len(self._sessions) >= self._limits.sessions:
-            raise Refusal("53300", "The gateway has no room for another session; try again later.")
+            raise ConnectionRejected(
+                "53300", "The gateway has no room for another session; try again later."
+            )
 
-    async def _session(self, guest: Guest) -> None:
+    async def _session(self, client: AuthenticatedClient) -> None:
         """Record, connect on, relay, and see that all is closed afterwards."""
-        admitted, house, link = guest.admitted, self._house, guest.link
+        admitted, broker, link = client.admitted, self._broker, client.link
         because, comment, pid = "lost", "", 0
-        tape: Tape | None = None
-        backend: Backend | None = None
-        session: Session | None = None
+        recording: RecordingSink | None = None
+        backend: BackendConnection | None = None
+        session: ProxiedSession | None = None
 
         def fail_recording(why: str) -> None:
             if session:
                 session.fail_recording(why)
 
         try:
-            tape = house.record(admitted, fail_recording)
-            backend, database = await door.connect(guest)
-            session = Session(
+            recording = broker.record(admitted, fail_recording)
+            backend, database = await authentication.connect(client)
+            session = ProxiedSession(
                 admitted=admitted,
-                house=house,
+                broker=broker,
                 front=link,
                 backend=backend,
-                tape=tape,
+                recording=recording,
                 database=database,
                 budget=self._budget,
             )
             self._sessions.add(session)
-            pid, key = self._keys.give(session.cancel, version=guest.version)
-            await house.enter(admitted, session)
-            link.write(door.welcome(backend, key))
+            pid, key = self._cancel_keys.issue(session.cancel, version=client.version)
+            await broker.enter(admitted, session)
+            link.write(authentication.startup_complete(backend, key))
             because = await session.run()
             comment = session.comment
-        except NotLetIn as said:
+        except AccessRefused as said:
             comment = str(said)
             link.write(framing.error(severity="FATAL", code="58000", text=comment))
-        except Refusal as refusal:
+        except ConnectionRejected as refusal:
             comment = str(refusal)
             link.write(refusal.packet)
         except Exception:
             link.write(_OUT_OF_ORDER)
             raise
         finally:
-            self._keys.take_back(pid)
+            self._cancel_keys.revoke(pid)
             if session:
                 self._sessions.discard(session)
             if backend:
                 backend.link.abort()
             link.close()
-            await house.leave(admitted, tape, because, comment)
+            await broker.leave(admitted, recording, because, comment)
             if session:
                 session.left.set()
 

@@ -13,12 +13,12 @@ from django.conf import settings
 
 from jit.env import Misconfigured
 from jit.kernel import clock
-from sessions.gateways import place
-from sessions.gateways.house import House
+from sessions.gateways import instance
 from sessions.gateways.postgresql import certificates
-from sessions.gateways.postgresql.keeper import KIND, Keeper
+from sessions.gateways.postgresql.admission_adapter import KIND, AdmissionAdapter
 from sessions.gateways.postgresql.offer import client_authority, configured, own_files
-from sessions.gateways.postgresql.server import Gateway, Limits
+from sessions.gateways.postgresql.server import Limits, PostgreSQLGateway
+from sessions.gateways.supervisor import SessionSupervisor
 from sessions.offers import host_and_port
 from sessions.recording import service
 from sessions.recording.recorder import Recorder
@@ -34,19 +34,21 @@ _TLS_BUFFER = 32 * 1024
 async def serve(told: asyncio.Event) -> None:
     """Run the gateway until it is `told` to stop; then end its sessions in order."""
     SSLProtocol.max_size = _TLS_BUFFER
-    host, port = place.listens_at(KIND)
+    host, port = instance.listens_at(KIND)
     certificate, context = _certificate(host)
-    with place.taken(KIND) as here, place.listening(KIND) as listening:
+    with instance.claimed(KIND) as here, instance.listening(KIND) as listening:
         recorder = service.start(here.spool)
-        house = House(kind=KIND, name=here.name, address=f"{host}:{port}")
-        await house.open()
-        gateway = make(house=house, recorder=recorder, certificate=certificate, context=context)
+        supervisor = SessionSupervisor(kind=KIND, name=here.name, address=f"{host}:{port}")
+        await supervisor.open()
+        gateway = make(
+            supervisor=supervisor, recorder=recorder, certificate=certificate, context=context
+        )
         log.info("the PostgreSQL gateway listens at %s:%d", host, listening.getsockname()[1])
         serving = asyncio.create_task(gateway.serve(listening))
         try:
             await told.wait()
         finally:
-            await house.close()
+            await supervisor.close()
             serving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
@@ -54,10 +56,10 @@ async def serve(told: asyncio.Event) -> None:
 
 
 def make(
-    *, house: House, recorder: Recorder, certificate: Path, context: ssl.SSLContext
-) -> Gateway:
-    return Gateway(
-        house=Keeper(house=house, recorder=recorder),
+    *, supervisor: SessionSupervisor, recorder: Recorder, certificate: Path, context: ssl.SSLContext
+) -> PostgreSQLGateway:
+    return PostgreSQLGateway(
+        broker=AdmissionAdapter(supervisor=supervisor, recorder=recorder),
         tls=context,
         certificate=certificates.der(certificate),
         plaintext_on_loopback=configured()["plaintext_on_loopback"],

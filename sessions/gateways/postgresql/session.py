@@ -1,4 +1,4 @@
-"""One access session: a client and its backend, joined until one of them, or the house, ends it."""
+"""One access session: a client and its backend, joined until one of them or the gateway ends it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from sessions.gateways.postgresql import framing, upstream
-from sessions.gateways.postgresql.framing import Malformed
+from sessions.gateways.interfaces import RecordingSink
+from sessions.gateways.postgresql import upstream
+from sessions.gateways.postgresql.interfaces import AdmittedSession, SessionBroker
 from sessions.gateways.postgresql.link import Link
-from sessions.gateways.postgresql.parts import Admitted, House, Tape
-from sessions.gateways.postgresql.relay import Budget, Relay, TooLong
-from sessions.gateways.postgresql.tap import Tap
-from sessions.gateways.postgresql.upstream import Backend
+from sessions.gateways.postgresql.observing.observer import StatementObserver
+from sessions.gateways.postgresql.protocol import framing
+from sessions.gateways.postgresql.protocol.framing import Malformed
+from sessions.gateways.postgresql.relay import MemoryBudget, MessageTooLong, Relay
+from sessions.gateways.postgresql.upstream import BackendConnection
 
 log = logging.getLogger(__name__)
 
 UNDER_WAY = 256 * 1024
-"""Bytes given to the tape before the recorder is asked whether it has room for more."""
+"""Bytes given to the recording before the recorder is asked whether it has room for more."""
 _GONE_WITHIN = 4.0
 _LEAVES_WITHIN = 0.2
 """Seconds in which a backend goes by itself, before our service account ends it."""
@@ -30,41 +32,45 @@ class NotRecorded(Exception):
     """The recording failed, and what is not recorded is not passed on."""
 
 
-class Session:
-    """What the house may warn and end. `over` tells why the session ended and `comment` in
-    whose words; `left` is set once it is in the books.
+class ProxiedSession:
+    """What the gateway may warn and end. `over` tells why the session ended and `comment` in
+    whose words; `left` is set once its end is noted.
     """
 
     def __init__(
         self,
         *,
-        admitted: Admitted,
-        house: House,
+        admitted: AdmittedSession,
+        broker: SessionBroker,
         front: Link,
-        backend: Backend,
-        tape: Tape | None,
+        backend: BackendConnection,
+        recording: RecordingSink | None,
         database: str,
-        budget: Budget,
+        budget: MemoryBudget,
     ) -> None:
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.left = asyncio.Event()
         self.comment = ""
         self._admitted = admitted
-        self._house = house
+        self._broker = broker
         self._front = front
         self._backend = backend
         self._back = backend.link
-        self._tape = tape
-        self._tap = Tap(tape, database=database)
+        self._recording = recording
+        self._observer = StatementObserver(recording, database=database)
         self._relay = Relay(
-            front=front, back=self._back, tap=self._tap, budget=budget, before=self._before
+            front=front,
+            back=self._back,
+            observer=self._observer,
+            budget=budget,
+            before=self._before,
         )
         self._notices: list[bytes] = []
         self._sent_off = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> str:
-        """Relay until the end; return why it ended (logout, lost, or what the house said)."""
+        """Relay until the end; return why it ended (logout, lost, or what `end` was told)."""
         self._front.relay(self._from_client, self._front_presses)
         self._back.relay(self._from_target, self._back_presses)
         self._front.closed.add_done_callback(self._front_gone)
@@ -78,7 +84,7 @@ class Session:
 
     async def warn(self, sentence: str) -> None:
         """Tell the client something, between two messages of the target's."""
-        self._tap.said(sentence)
+        self._observer.notice(sentence)
         self._notices.append(
             framing.error(severity="WARNING", code="01000", text=sentence, notice=True)
         )
@@ -106,7 +112,7 @@ class Session:
 
     async def cancel(self) -> None:
         """Cancel what runs, as the client asked on another connection."""
-        self._tap.mark({"kind": "cancel"})
+        self._observer.mark({"kind": "cancel"})
         await self._cancel()
 
     # --- What arrives -----------------------------------------------------------------
@@ -116,7 +122,7 @@ class Session:
             return
         try:
             self._relay.from_client(data)
-        except TooLong as said:
+        except MessageTooLong as said:
             self._end("terminated", str(said), code="54000")
         except Malformed as said:
             self._end("terminated", f"The client broke the protocol: {said}.", code="08P01")
@@ -128,7 +134,7 @@ class Session:
             return
         try:
             self._relay.from_target(data)
-        except (TooLong, Malformed) as said:
+        except (MessageTooLong, Malformed) as said:
             self._end("terminated", f"The target broke the protocol: {said}.", code="08P01")
         except NotRecorded as said:
             self.fail_recording(str(said))
@@ -136,21 +142,21 @@ class Session:
             self._send_notices()
 
     def _before(self) -> None:
-        tape, tap = self._tape, self._tap
-        if tape is None:
+        recording, observer = self._recording, self._observer
+        if recording is None:
             return
-        if self._admitted.record == "required" and tape.failed:
-            raise NotRecorded(tape.failed)
-        if tap.written >= UNDER_WAY:
-            tap.written = 0
-            self._front.hold("tape")
-            self._back.hold("tape")
-            self._start(self._wait_for_room(tape))
+        if self._admitted.record == "required" and recording.failed:
+            raise NotRecorded(recording.failed)
+        if observer.written >= UNDER_WAY:
+            observer.written = 0
+            self._front.hold("recording")
+            self._back.hold("recording")
+            self._start(self._wait_for_room(recording))
 
-    async def _wait_for_room(self, tape: Tape) -> None:
-        await tape.room()
-        self._front.let("tape")
-        self._back.let("tape")
+    async def _wait_for_room(self, recording: RecordingSink) -> None:
+        await recording.room()
+        self._front.let("recording")
+        self._back.let("recording")
 
     def _front_presses(self, pressed: bool) -> None:
         (self._back.hold if pressed else self._back.let)("peer")
@@ -177,7 +183,7 @@ class Session:
     def _end(self, because: str, sentence: str, *, code: str = _ADMIN_SHUTDOWN) -> None:
         if self.over.done():
             return
-        self._tap.said(sentence)
+        self._observer.notice(sentence)
         self.comment = sentence
         self.over.set_result(because)
         if self._relay.between_messages:
@@ -192,7 +198,7 @@ class Session:
         if self._sent_off:
             return
         self._sent_off = True
-        if self._tap.busy:
+        if self._observer.busy:
             self._start(self._cancel())
         self._back.write(framing.message(b"X"))
         # What it still has to say is read and dropped, so that nothing holds it up.
@@ -206,7 +212,7 @@ class Session:
         if not self._back.closed.done():
             # It is still there: it may have caught the cancel.
             try:
-                await self._house.terminate(self._admitted, self._backend.pid)
+                await self._broker.terminate(self._admitted, self._backend.pid)
             except Exception:  # whatever the target says: the session's own end must go on
                 log.exception("backend %d of %s", self._backend.pid, self._admitted.session_id)
         self._back.abort()
@@ -214,9 +220,9 @@ class Session:
             task.cancel()
 
     async def _cancel(self) -> None:
-        reach = self._admitted.reach
+        target_connection = self._admitted.target_connection
         try:
-            await upstream.cancel(reach, self._backend.pid, self._backend.key)
+            await upstream.cancel(target_connection, self._backend.pid, self._backend.key)
         except upstream.TargetRefused as said:
             log.warning("session %s: %s", self._admitted.session_id, said)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 
-from sessions.gateways.postgresql import framing, scram
-from sessions.gateways.postgresql.framing import Malformed, i32, u32
+from sessions.gateways.postgresql.interfaces import TargetConnection
 from sessions.gateways.postgresql.link import Gone, Link
-from sessions.gateways.postgresql.parts import Reach
+from sessions.gateways.postgresql.protocol import framing, scram
+from sessions.gateways.postgresql.protocol.framing import Malformed, i32, u32
 
 _LONGEST = 1024 * 1024
 
@@ -34,7 +34,7 @@ class TargetRefused(Exception):
 
 
 @dataclass(slots=True)
-class Backend:
+class BackendConnection:
     """A connection that is ready for queries. `said` are the messages of the log-in that the
     client should get too: parameters and notices.
     """
@@ -46,33 +46,33 @@ class Backend:
     key: bytes = b""
 
 
-async def connect(reach: Reach, parameters: Mapping[str, str]) -> Backend:
+async def connect(target: TargetConnection, parameters: Mapping[str, str]) -> BackendConnection:
     """Log in as the ephemeral role with these startup parameters (user and database apart).
 
     Raises TargetRefused.
     """
     try:
-        async with asyncio.timeout(reach.connect_timeout):
-            link = await _link(reach)
+        async with asyncio.timeout(target.connect_timeout):
+            link = await _link(target)
             try:
-                return await _log_in(link, reach, parameters)
+                return await _log_in(link, target, parameters)
             except BaseException:
                 link.abort()
                 raise
     except TimeoutError:
         raise TargetRefused(
-            f"the target did not answer within {reach.connect_timeout:g} s"
+            f"the target did not answer within {target.connect_timeout:g} s"
         ) from None
-    except (OSError, Gone, Malformed, scram.Mismatch) as failure:
+    except (OSError, Gone, Malformed, scram.ScramMismatch) as failure:
         raise TargetRefused(f"the target can't be reached: {failure}") from failure
 
 
-async def cancel(reach: Reach, pid: int, key: bytes) -> None:
+async def cancel(target: TargetConnection, pid: int, key: bytes) -> None:
     """Ask the target to cancel what this backend runs. Raises TargetRefused."""
     packet = u32.pack(12 + len(key)) + u32.pack(framing.CANCEL_REQUEST) + u32.pack(pid)
     try:
-        async with asyncio.timeout(reach.connect_timeout):
-            link = await _link(reach)
+        async with asyncio.timeout(target.connect_timeout):
+            link = await _link(target)
             try:
                 link.write(packet + key)
                 await link.closed  # The server shuts the connection once it has passed it on.
@@ -82,35 +82,35 @@ async def cancel(reach: Reach, pid: int, key: bytes) -> None:
         raise TargetRefused(f"the cancel did not reach the target: {failure}") from failure
 
 
-async def _link(reach: Reach) -> Link:
+async def _link(target: TargetConnection) -> Link:
     loop = asyncio.get_running_loop()
-    if reach.host.startswith("/"):
-        path = f"{reach.host}/.s.PGSQL.{reach.port}"
+    if target.host.startswith("/"):
+        path = f"{target.host}/.s.PGSQL.{target.port}"
         return (await loop.create_unix_connection(Link, path))[1]
-    sock = await _socket(reach.host, reach.port)
+    sock = await _socket(target.host, target.port)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        context = _tls(reach)
+        context = _tls(target)
         if context is not None:
             await loop.sock_sendall(sock, u32.pack(8) + u32.pack(framing.SSL_REQUEST))
             answer = await loop.sock_recv(sock, 1)
             if answer == b"S":
                 link = Link()
                 await loop.create_connection(
-                    lambda: link, sock=sock, ssl=context, server_hostname=reach.host
+                    lambda: link, sock=sock, ssl=context, server_hostname=target.host
                 )
                 return link
-            _check_plain(reach, answer)
+            _check_plain(target, answer)
         return (await loop.create_connection(Link, sock=sock))[1]
     except BaseException:
         sock.close()
         raise
 
 
-def _check_plain(reach: Reach, answer: bytes) -> None:
-    if answer != b"N" or reach.sslmode not in {"prefer", "allow"}:
-        raise TargetRefused(f"the target speaks no TLS, which its sslmode {reach.sslmode} demands")
+def _check_plain(target: TargetConnection, answer: bytes) -> None:
+    if answer != b"N" or target.sslmode not in {"prefer", "allow"}:
+        raise TargetRefused(f"the target speaks no TLS, which its sslmode {target.sslmode} demands")
 
 
 async def _socket(host: str, port: int) -> socket.socket:
@@ -134,16 +134,16 @@ async def _socket(host: str, port: int) -> socket.socket:
     raise failure
 
 
-def _tls(reach: Reach) -> ssl.SSLContext | None:
+def _tls(target: TargetConnection) -> ssl.SSLContext | None:
     """Return the context that libpq's sslmode of this name means."""
-    if reach.sslmode == "disable":
+    if target.sslmode == "disable":
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["postgresql"])
-    context.check_hostname = reach.sslmode == "verify-full"
-    if reach.sslmode in {"verify-ca", "verify-full"} or reach.sslrootcert:
-        if reach.sslrootcert and reach.sslrootcert != "system":
-            context.load_verify_locations(reach.sslrootcert)
+    context.check_hostname = target.sslmode == "verify-full"
+    if target.sslmode in {"verify-ca", "verify-full"} or target.sslrootcert:
+        if target.sslrootcert and target.sslrootcert != "system":
+            context.load_verify_locations(target.sslrootcert)
         else:
             context.load_default_certs()
     else:
@@ -151,11 +151,13 @@ def _tls(reach: Reach) -> ssl.SSLContext | None:
     return context
 
 
-async def _log_in(link: Link, reach: Reach, parameters: Mapping[str, str]) -> Backend:
-    wanted = {"user": reach.user, "database": reach.database, **parameters}
+async def _log_in(
+    link: Link, target: TargetConnection, parameters: Mapping[str, str]
+) -> BackendConnection:
+    wanted = {"user": target.user, "database": target.database, **parameters}
     link.write(framing.startup(wanted))
-    backend = Backend(link)
-    proof = _Proof(link, reach)
+    backend = BackendConnection(link)
+    proof = _Proof(link, target)
     while True:
         kind, body = await link.read(longest=_LONGEST)
         if kind == b"R":
@@ -168,7 +170,7 @@ async def _log_in(link: Link, reach: Reach, parameters: Mapping[str, str]) -> Ba
         elif kind == b"Z":
             if not proof.given:
                 raise TargetRefused("the target let the role in without its password")
-            await _begin(link, reach)
+            await _begin(link, target)
             return backend
         elif kind == b"S":
             name, value = (word.decode("utf-8", "replace") for word in body.split(b"\0")[:2])
@@ -178,7 +180,7 @@ async def _log_in(link: Link, reach: Reach, parameters: Mapping[str, str]) -> Ba
             backend.said += framing.message(kind, body)
 
 
-async def _begin(link: Link, reach: Reach) -> None:
+async def _begin(link: Link, target: TargetConnection) -> None:
     """See that the session acts as the target's role: where that was renamed or dropped, the
     server only warns in its own log, and lets the bare log-in role in, which may do nothing.
 
@@ -194,9 +196,9 @@ async def _begin(link: Link, reach: Reach) -> None:
         kind, body = await link.read(longest=_LONGEST)
         if kind == b"D":
             acts_as = body[6:].decode("utf-8", "replace")
-    if reach.role and acts_as != reach.role:
+    if target.role and acts_as != target.role:
         raise TargetRefused(
-            f"its role {reach.role}, which your grant gives, is not there any more or not yours",
+            f"its role {target.role}, which your grant gives, is not there any more or not yours",
             passes=False,
         )
 
@@ -204,12 +206,12 @@ async def _begin(link: Link, reach: Reach) -> None:
 class _Proof:
     """The authentication part of a log-in; `given` once the target has taken the password."""
 
-    def __init__(self, link: Link, reach: Reach) -> None:
+    def __init__(self, link: Link, target: TargetConnection) -> None:
         self._link = link
-        self._reach = reach
-        self._scram: scram.Client | None = None
+        self._target = target
+        self._scram: scram.ScramClient | None = None
         # A password that somebody may ask for in an unsafe way is not sent (libpq: require_auth).
-        self.given = reach.require_auth == "any"
+        self.given = target.require_auth == "any"
 
     def answer(self, body: bytes) -> None:
         asked = i32.unpack_from(body)[0]
@@ -223,15 +225,15 @@ class _Proof:
         elif asked == 12 and self._scram:  # noqa: PLR2004 -- AuthenticationSASLFinal
             self._scram.check(body[4:])
             self.given = True
-        elif asked == 5 and self._reach.require_auth in {"md5", "any"}:  # noqa: PLR2004 -- MD5
+        elif asked == 5 and self._target.require_auth in {"md5", "any"}:  # noqa: PLR2004 -- MD5
             self._link.write(framing.message(b"p", self._md5(body[4:8])))
             self.given = True
-        elif asked == 3 and self._reach.require_auth == "any":  # noqa: PLR2004 -- clear text
-            self._link.write(framing.message(b"p", self._reach.password.encode() + b"\0"))
+        elif asked == 3 and self._target.require_auth == "any":  # noqa: PLR2004 -- clear text
+            self._link.write(framing.message(b"p", self._target.password.encode() + b"\0"))
         else:
             raise TargetRefused(
                 f"the target asks for a kind of log-in ({asked}) that its require_auth "
-                f"{self._reach.require_auth} does not allow"
+                f"{self._target.require_auth} does not allow"
             )
 
     def _begin(self, offered: set[str]) -> None:
@@ -241,7 +243,7 @@ class _Proof:
         secured = self._link.transport.get_extra_info("ssl_object")
         if scram.PLUS in offered and secured is not None:
             binding = binding_of(secured.getpeercert(binary_form=True))
-        self._scram = scram.Client(self._reach.password, binding=binding)
+        self._scram = scram.ScramClient(self._target.password, binding=binding)
         mechanism, first = scram.PLUS if binding else scram.PLAIN, self._scram.first()
         body = mechanism.encode() + b"\0" + u32.pack(len(first)) + first
         self._link.write(framing.message(b"p", body))
@@ -250,7 +252,7 @@ class _Proof:
         def digest(text: bytes) -> bytes:
             return hashlib.md5(text, usedforsecurity=False).hexdigest().encode()
 
-        inner = digest((self._reach.password + self._reach.user).encode())
+        inner = digest((self._target.password + self._target.user).encode())
         return b"md5" + digest(inner + salt) + b"\0"
 
 

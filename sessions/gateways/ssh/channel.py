@@ -87,7 +87,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
     def start_recording(self) -> None:
         """Begin the recording. Raises RecorderNeeded where there must be one and is none."""
         admitted = self.admitted
-        self.house.welcome(session_id=admitted.session_id, live=self, over_at=admitted.over_at)
+        self.house.register(session_id=admitted.session_id, live=self, over_at=admitted.over_at)
         if admitted.record == "none":
             return
         try:
@@ -370,7 +370,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
         finally:
             self._left_host.set()
             await self.tape.close()
-            self.house.farewell(closing)
+            self.house.unregister(closing)
 
     async def _leave_host(self) -> None:
         """Kill the program, unless it ended by itself, and close the connection."""

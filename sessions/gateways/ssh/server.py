@@ -11,12 +11,12 @@ from collections import Counter
 
 import asyncssh
 
-from sessions.gateways import place
-from sessions.gateways.house import House
+from sessions.gateways import instance
 from sessions.gateways.ssh import host_keys
 from sessions.gateways.ssh.negotiating import CIPHERS, MACS
 from sessions.gateways.ssh.upstream import LogIns
 from sessions.gateways.ssh.visitor import Visitor
+from sessions.gateways.supervisor import SessionSupervisor
 from sessions.recording import service
 from sessions.recording.recorder import Recorder
 
@@ -32,7 +32,7 @@ BACKLOG = 512
 class Gateway:
     """What all connections of the process share."""
 
-    def __init__(self, *, house: House, recorder: Recorder) -> None:
+    def __init__(self, *, house: SessionSupervisor, recorder: Recorder) -> None:
         self.house = house
         self.recorder = recorder
         self.log_ins = LogIns()
@@ -63,10 +63,10 @@ class Gateway:
 async def serve(told: asyncio.Event) -> None:
     """Run the gateway until it is `told` to stop; then end its sessions in order."""
     _raise_limits()
-    host, port = place.listens_at(KIND)
-    with place.taken(KIND) as here, place.listening(KIND) as listening:
+    host, port = instance.listens_at(KIND)
+    with instance.claimed(KIND) as here, instance.listening(KIND) as listening:
         recorder = service.start(here.spool)
-        house = House(kind=KIND, name=here.name, address=f"{host}:{port}")
+        house = SessionSupervisor(kind=KIND, name=here.name, address=f"{host}:{port}")
         await house.open()
         gateway = Gateway(house=house, recorder=recorder)
         listener = await listen(gateway, listening)

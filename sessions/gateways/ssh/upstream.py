@@ -15,8 +15,8 @@ from jit.connectors.ssh.authority import Authority
 from jit.connectors.ssh.config import Host, SSHConfig, SSHRole
 from jit.kernel import clock
 from jit.kernel.errors import Conflict, DomainError
-from sessions.gateways.house import House
 from sessions.gateways.ssh.negotiating import CIPHERS, MACS
+from sessions.gateways.supervisor import SessionSupervisor
 from sessions.operations.admission import Admission
 
 type Keys = list[asyncssh.SSHKey]
@@ -65,7 +65,7 @@ class Upstream:
     """
 
     def __init__(
-        self, *, admission: Admission, host_name: str, house: House, log_ins: LogIns
+        self, *, admission: Admission, host_name: str, house: SessionSupervisor, log_ins: LogIns
     ) -> None:
         self._admission = admission
         self._host_name = host_name
@@ -180,7 +180,7 @@ def host_of(config: SSHConfig, name: str) -> Host:
 
 
 async def connect(
-    *, config: SSHConfig, host: Host, admission: Admission, house: House
+    *, config: SSHConfig, host: Host, admission: Admission, house: SessionSupervisor
 ) -> Connection:
     """Return a connection to the host, logged in as the role's account.
 

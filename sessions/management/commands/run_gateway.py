@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 from jit.env import Misconfigured
 from jit.ops.checks import refuse_to_start_if_misconfigured
 from jit.ops.database_watch import wait_for_database
-from sessions.gateways.place import CantListen, PlaceTaken
+from sessions.gateways.instance import CantListen, SpoolTaken
 
 GATEWAYS = {
     "postgresql": "sessions.gateways.postgresql.service.serve",
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         refuse_to_start_if_misconfigured()
         try:
             asyncio.run(_serve(options["kinds"]))
-        except* (PlaceTaken, CantListen, Misconfigured, OSError) as unable:
+        except* (SpoolTaken, CantListen, Misconfigured, OSError) as unable:
             raise CommandError("; ".join(map(str, unable.exceptions))) from unable
 
 

@@ -274,10 +274,10 @@ class TestEnds:
         hold(operator, seconds=30)
         stays = rita.open("sleep 40")
         session = live_session()
-        guest = gateway.house._guests[session.pk]
-        before = guest.over_at
+        entry = gateway.house._entries[session.pk]
+        before = entry.over_at
         Grant.objects.update(ends_at=clock.now() + clock.dt.timedelta(seconds=600))
-        until(lambda: guest.over_at > before + 500, seconds=5)
+        until(lambda: entry.over_at > before + 500, seconds=5)
         assert stays.poll() is None
 
     def test_at_once_when_the_grant_is_taken_back(self, rita: Visitor, operator: Role, host: Sshd):

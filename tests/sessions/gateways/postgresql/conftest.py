@@ -19,19 +19,24 @@ def _ground(
 
 @pytest.fixture
 def ground(_ground: Ground) -> Iterator[Ground]:
-    """The gateway, with a table `things` that is empty and a house as it was."""
+    """The gateway, with a table `things` that is empty and a broker as it was."""
     with _ground.root() as root:
         root.execute("TRUNCATE things")
-    reach = _ground.house.reach
+    target_connection = _ground.broker.target_connection
     yield _ground
-    house = _ground.house
-    for visit in house.visits:
+    broker = _ground.broker
+    for visit in broker.visits:
         if visit.live and not visit.because:  # A test that failed left its client open.
             _ground.run(visit.live.end("lost", "The test is over."))
-    closed = until(lambda: all(visit.because for visit in house.visits))
-    house.reach, house.refuses, house.breaks_at, house.record_as = reach, "", "", "required"
-    house.visits.clear()
-    house.knocks.clear()
-    house.known.clear()
-    house.terminated.clear()
+    closed = until(lambda: all(visit.because for visit in broker.visits))
+    broker.target_connection, broker.refuses, broker.breaks_at, broker.record_as = (
+        target_connection,
+        "",
+        "",
+        "required",
+    )
+    broker.visits.clear()
+    broker.attempts.clear()
+    broker.known.clear()
+    broker.terminated.clear()
     assert closed

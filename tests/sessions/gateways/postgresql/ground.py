@@ -1,4 +1,4 @@
-"""A gateway that runs, a real cluster behind it, and a house that lets tests decide who enters."""
+"""A gateway that runs, a real cluster behind it, and a broker that lets tests decide who enters."""
 
 from __future__ import annotations
 
@@ -17,15 +17,23 @@ import psycopg
 from psycopg import sql
 
 from jit.kernel import clock
-from sessions.gateways.postgresql import certificates, scram
-from sessions.gateways.postgresql.parts import Admitted, Knock, Live, NotLetIn, Reach, Tape
-from sessions.gateways.postgresql.scram import Verifier
-from sessions.gateways.postgresql.server import Gateway, Limits
+from sessions.gateways.interfaces import RecordingSink
+from sessions.gateways.postgresql import certificates
+from sessions.gateways.postgresql.interfaces import (
+    AccessRefused,
+    AdmittedSession,
+    AuthenticationAttempt,
+    RunningSession,
+    TargetConnection,
+)
+from sessions.gateways.postgresql.protocol import scram
+from sessions.gateways.postgresql.protocol.scram import Verifier
+from sessions.gateways.postgresql.server import Limits, PostgreSQLGateway
 from tests.contracts.ground import until
 from tests.support import looping, servers
 
 
-class MemoryTape:
+class MemoryRecording:
     """A recording that a test can read; `fail` makes it stop, `slow` makes it lag."""
 
     def __init__(self) -> None:
@@ -54,25 +62,25 @@ class MemoryTape:
 
 @dataclass
 class Visit:
-    """One session, from the house's side."""
+    """One session, from the broker's side."""
 
-    admitted: Admitted
-    tape: MemoryTape | None
-    live: Live | None = None
+    admitted: AdmittedSession
+    recording: MemoryRecording | None
+    live: RunningSession | None = None
     because: str = ""
     on_failure: Callable[[str], None] | None = None
 
 
-class FakeHouse:
+class FakeBroker:
     """Admits whoever proves a password that was written down here, once."""
 
-    def __init__(self, reach: Reach, root: str) -> None:
-        self.reach = reach
+    def __init__(self, target_connection: TargetConnection, root: str) -> None:
+        self.target_connection = target_connection
         self.record_as = "required"
         self.refuses = ""
         self.breaks_at = ""
         self.visits: list[Visit] = []
-        self.knocks: list[Knock] = []
+        self.attempts: list[AuthenticationAttempt] = []
         self.terminated: list[int] = []
         self.known: dict[str, list[Verifier]] = {}
         self.names_by_certificate: set[str] = set()
@@ -94,18 +102,18 @@ class FakeHouse:
         if self.breaks_at == where:
             raise RuntimeError("the books are away")
 
-    async def admit(self, knock: Knock) -> Admitted:
-        self.knocks.append(knock)
+    async def admit(self, attempt: AuthenticationAttempt) -> AdmittedSession:
+        self.attempts.append(attempt)
         self._break("admit")
         if self.refuses:
-            raise NotLetIn(self.refuses)
-        if knock.verifier:
-            if knock.verifier not in self.known[knock.name]:
-                raise NotLetIn("somebody was faster")
-            self.known[knock.name].remove(knock.verifier)
-        elif knock.name not in self.names_by_certificate:
-            raise NotLetIn("no such grant")
-        return Admitted(
+            raise AccessRefused(self.refuses)
+        if attempt.verifier:
+            if attempt.verifier not in self.known[attempt.name]:
+                raise AccessRefused("somebody was faster")
+            self.known[attempt.name].remove(attempt.verifier)
+        elif attempt.name not in self.names_by_certificate:
+            raise AccessRefused("no such grant")
+        return AdmittedSession(
             session_id=uuid.uuid4(),
             grant_id=uuid.uuid4(),
             person="rita",
@@ -113,24 +121,26 @@ class FakeHouse:
             role="orders-db-writer",
             over_at=time.monotonic() + 300,
             record=self.record_as,
-            reach=self.reach,
+            target_connection=self.target_connection,
         )
 
-    def record(self, admitted: Admitted, on_failure: Callable[[str], None]) -> Tape | None:
-        tape = None if self.record_as == "none" else MemoryTape()
-        self.visits.append(Visit(admitted, tape, on_failure=on_failure))
-        return tape
+    def record(
+        self, admitted: AdmittedSession, on_failure: Callable[[str], None]
+    ) -> RecordingSink | None:
+        recording = None if self.record_as == "none" else MemoryRecording()
+        self.visits.append(Visit(admitted, recording, on_failure=on_failure))
+        return recording
 
-    async def enter(self, admitted: Admitted, live: Live) -> None:
+    async def enter(self, admitted: AdmittedSession, live: RunningSession) -> None:
         self._break("enter")
         self._visit(admitted).live = live
 
     async def leave(
-        self, admitted: Admitted, tape: Tape | None, because: str, comment: str
+        self, admitted: AdmittedSession, recording: RecordingSink | None, because: str, comment: str
     ) -> None:
         self._visit(admitted).because = because
 
-    async def terminate(self, admitted: Admitted, pid: int) -> None:
+    async def terminate(self, admitted: AdmittedSession, pid: int) -> None:
         self.terminated.append(pid)
 
         def end() -> None:
@@ -139,7 +149,7 @@ class FakeHouse:
 
         await asyncio.to_thread(end)
 
-    def _visit(self, admitted: Admitted) -> Visit:
+    def _visit(self, admitted: AdmittedSession) -> Visit:
         return next(v for v in self.visits if v.admitted.session_id == admitted.session_id)
 
 
@@ -150,22 +160,22 @@ class Ground:
     target: servers.Target
     role: str
     folder: Path
-    house: FakeHouse
+    broker: FakeBroker
     loop: looping.Loop
-    gateway: Gateway
+    gateway: PostgreSQLGateway
     port: int
     authority: Path
     listening: socket.socket = field(repr=False)
 
     @property
     def last(self) -> Visit:
-        return self.house.visits[-1]
+        return self.broker.visits[-1]
 
     @property
-    def tape(self) -> MemoryTape:
-        tape = self.last.tape
-        assert tape
-        return tape
+    def recording(self) -> MemoryRecording:
+        recording = self.last.recording
+        assert recording
+        return recording
 
     def dsn(self, *, name: str = "jit_writer", password: str = "", **changes: Any) -> str:
         parts = {
@@ -173,7 +183,7 @@ class Ground:
             "port": self.port,
             "dbname": "shop",
             "user": name,
-            "password": password or self.house.password_for(name),
+            "password": password or self.broker.password_for(name),
             "sslmode": "verify-full",
             "sslrootcert": self.authority,
             "connect_timeout": 10,
@@ -231,7 +241,7 @@ def running(version: str, folder: Path, **options: Any) -> Iterator[Ground]:
     target = servers.target(version)
     role, password = f"jit_{secrets.token_hex(8)}", secrets.token_hex(8)
     prepare(target, role, password)
-    reach = Reach(
+    target_connection = TargetConnection(
         host=target.host,
         port=target.port,
         database="shop",
@@ -240,7 +250,7 @@ def running(version: str, folder: Path, **options: Any) -> Iterator[Ground]:
         password=password,
         sslmode="prefer",
     )
-    house = FakeHouse(reach, target.dsn())
+    broker = FakeBroker(target_connection, target.dsn())
     authority, certificate, key = certificates.ensure(
         folder, names=["127.0.0.1", "localhost"], now=clock.now()
     )
@@ -249,8 +259,8 @@ def running(version: str, folder: Path, **options: Any) -> Iterator[Ground]:
     )
     listening = socket.create_server(("127.0.0.1", 0))
     limits = options.pop("limits", Limits(log_in_within=5))
-    gateway = Gateway(
-        house=house,
+    gateway = PostgreSQLGateway(
+        broker=broker,
         tls=context,
         certificate=certificates.der(certificate),
         limits=limits,
@@ -261,7 +271,7 @@ def running(version: str, folder: Path, **options: Any) -> Iterator[Ground]:
     port = listening.getsockname()[1]
     try:
         yield Ground(
-            target, role, folder, house, loop, gateway, port, authority, listening=listening
+            target, role, folder, broker, loop, gateway, port, authority, listening=listening
         )
     finally:
         serving.cancel()

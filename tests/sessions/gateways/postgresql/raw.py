@@ -9,7 +9,7 @@ import struct
 from types import TracebackType
 from typing import Self
 
-from sessions.gateways.postgresql import framing, scram
+from sessions.gateways.postgresql.protocol import framing, scram
 from tests.sessions.gateways.postgresql.ground import Ground
 
 
@@ -39,7 +39,7 @@ class Raw:
 
     def log_in(self, name: str, password: str) -> None:
         """Go all the way to ReadyForQuery."""
-        client = scram.Client(password)
+        client = scram.ScramClient(password)
         self.startup({"user": name, "database": "shop"})
         self.send_sasl(client.first().decode())
         self.send(b"p", client.final(self.until(b"R")[-1][4:]))

@@ -28,7 +28,7 @@ def visit[Answer](
             host="127.0.0.1",
             port=ground.port,
             user="jit_writer",
-            password=ground.house.password_for("jit_writer"),
+            password=ground.broker.password_for("jit_writer"),
             database="shop",
             ssl=context(ground),
         )
@@ -49,7 +49,7 @@ class TestAsyncpg:
             assert tuple(row) == (42, "naïve", 0.5, False)
 
         visit(ground, todo)
-        fact = ground.tape.statements[-1]
+        fact = ground.recording.statements[-1]
         assert fact["parameters"] == ["41", "naïve", "0.5", "false"]
         assert fact["rows"] == 1
 
@@ -68,7 +68,7 @@ class TestAsyncpg:
             )
 
         visit(ground, todo)
-        assert ground.tape.statements[-1]["parameters"] == [
+        assert ground.recording.statements[-1]["parameters"] == [
             '{"k": [1, 2]}',
             "-12.340",
             "2026-11-28 22:33:44.56+00",
@@ -83,7 +83,7 @@ class TestAsyncpg:
             assert [await statement.fetchval(number) for number in range(3)] == [0, 2, 4]
 
         visit(ground, todo)
-        facts = [fact for fact in ground.tape.statements if "* 2" in fact["text"]]
+        facts = [fact for fact in ground.recording.statements if "* 2" in fact["text"]]
         assert [fact["parameters"] for fact in facts] == [["0"], ["1"], ["2"]]
 
     def test_executemany_is_a_fact_each(self, ground: Ground) -> None:
@@ -93,7 +93,7 @@ class TestAsyncpg:
             assert await connection.fetchval("SELECT count(*) FROM things") == 500
 
         visit(ground, todo)
-        facts = [fact for fact in ground.tape.statements if fact["text"].startswith("INSERT")]
+        facts = [fact for fact in ground.recording.statements if fact["text"].startswith("INSERT")]
         assert [fact["parameters"][0] for fact in facts] == [str(n) for n in range(500)]
 
     def test_copies(self, ground: Ground) -> None:
@@ -105,7 +105,7 @@ class TestAsyncpg:
             assert out.getvalue().count(b"\n") == 1_000
 
         visit(ground, todo)
-        copies = [fact for fact in ground.tape.statements if "copy" in fact]
+        copies = [fact for fact in ground.recording.statements if "copy" in fact]
         assert [(fact["copy"], fact["rows"]) for fact in copies] == [("in", 1_000), ("out", 1_000)]
 
     def test_each_portion_of_a_cursor_is_a_fact(self, ground: Ground) -> None:
@@ -115,7 +115,7 @@ class TestAsyncpg:
                 assert [row[0] async for row in cursor] == list(range(1, 26))
 
         visit(ground, todo)
-        facts = [fact for fact in ground.tape.statements if "generate_series" in fact["text"]]
+        facts = [fact for fact in ground.recording.statements if "generate_series" in fact["text"]]
         assert [(fact["tag"], fact["rows"]) for fact in facts] == [
             ("PORTAL SUSPENDED", 10),
             ("PORTAL SUSPENDED", 10),
@@ -133,7 +133,7 @@ class TestAsyncpg:
             assert caught.value.sqlstate == "23505"
 
         visit(ground, todo)
-        assert ground.tape.statements[-1]["error"].startswith("23505")
+        assert ground.recording.statements[-1]["error"].startswith("23505")
 
 
 class TestPg8000:
@@ -142,7 +142,7 @@ class TestPg8000:
             host="127.0.0.1",
             port=ground.port,
             user="jit_writer",
-            password=ground.house.password_for("jit_writer"),
+            password=ground.broker.password_for("jit_writer"),
             database="shop",
             ssl_context=context(ground),
         )
@@ -154,7 +154,7 @@ class TestPg8000:
         with pytest.raises(pg8000.dbapi.DatabaseError):
             cursor.execute("SELECT * FROM nowhere")
         connection.close()
-        assert [fact["tag"] for fact in ground.tape.statements if fact["tag"]] == [
+        assert [fact["tag"] for fact in ground.recording.statements if fact["tag"]] == [
             "BEGIN",
             "SELECT 1",
             "INSERT 0 1",

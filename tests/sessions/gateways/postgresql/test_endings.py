@@ -29,7 +29,7 @@ END $$
 
 
 def live(ground: Ground) -> Visit:
-    assert until(lambda: bool(ground.house.visits and ground.last.live))
+    assert until(lambda: bool(ground.broker.visits and ground.last.live))
     return ground.last
 
 
@@ -68,8 +68,8 @@ class TestEnd:
         assert caught.value.diag.severity == "FATAL"
         assert until(lambda: ground.backends() == 0, seconds=1)
         assert ground.closed() == "expired"
-        assert {"kind": "notice", "text": SAID} in ground.tape.facts
-        assert SAID.encode() in ground.tape.shown
+        assert {"kind": "notice", "text": SAID} in ground.recording.facts
+        assert SAID.encode() in ground.recording.shown
 
     def test_an_idle_session_ends_too(self, ground: Ground) -> None:
         with ground.connect() as connection:
@@ -89,7 +89,7 @@ class TestEnd:
             thread.join()
             assert until(lambda: ground.backends() == 0, seconds=2)
             assert time.monotonic() - began < 3
-        assert ground.house.terminated
+        assert ground.broker.terminated
 
     def test_one_whose_client_does_not_read_ends_too(self, ground: Ground) -> None:
         connection = ground.connect()
@@ -102,14 +102,14 @@ class TestEnd:
 
     def test_of_many_at_once_takes_no_longer(self, ground: Ground) -> None:
         connections = [ground.connect() for _ in range(18)]
-        assert until(lambda: all(visit.live for visit in ground.house.visits))
+        assert until(lambda: all(visit.live for visit in ground.broker.visits))
         for connection in connections:
             connection.pgconn.send_query(b"SELECT pg_sleep(60)")
         assert until(lambda: _active(ground) == len(connections))
         began = time.monotonic()
 
         async def all_of_them() -> None:
-            for visit in ground.house.visits:
+            for visit in ground.broker.visits:
                 assert visit.live
                 await visit.live.end("revoked", SAID)
 
@@ -160,7 +160,7 @@ class TestRecording:
     def test_that_fails_ends_a_session_that_must_be_recorded(self, ground: Ground) -> None:
         with ground.connect() as connection:
             connection.execute("SELECT 1")
-            ground.tape.failed = "the disk is full"
+            ground.recording.failed = "the disk is full"
             with pytest.raises(psycopg.errors.AdminShutdown) as caught:
                 connection.execute("INSERT INTO things VALUES (1, 'unseen')")
         assert "must be recorded" in str(caught.value)
@@ -169,10 +169,10 @@ class TestRecording:
             assert root.execute("SELECT count(*) FROM things").fetchone() == (0,)
 
     def test_that_fails_leaves_a_session_that_may_go_unrecorded(self, ground: Ground) -> None:
-        ground.house.record_as = "best_effort"
+        ground.broker.record_as = "best_effort"
         with ground.connect() as connection:
             connection.execute("SELECT 1")
-            ground.tape.failed = "the disk is full"
+            ground.recording.failed = "the disk is full"
             assert connection.execute("SELECT 2").fetchone() == (2,)
 
     def test_that_says_so_itself_ends_it_at_once(self, ground: Ground) -> None:
@@ -185,16 +185,16 @@ class TestRecording:
                 connection.execute("SELECT 1")
 
     def test_that_is_not_wanted_is_not_made(self, ground: Ground) -> None:
-        ground.house.record_as = "none"
+        ground.broker.record_as = "none"
         with ground.connect() as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
-        assert ground.last.tape is None
+        assert ground.last.recording is None
 
     def test_much_waits_for_room(self, ground: Ground) -> None:
         with ground.connect() as connection:
             for _ in range(20):
                 connection.execute(f"SELECT length('{'x' * 80_000}')")
-        assert ground.tape.asked_for_room > 3
+        assert ground.recording.asked_for_room > 3
 
 
 class TestStrangers:
@@ -255,7 +255,7 @@ class TestStrangers:
     def test_end_their_own_session_alone(self, ground: Ground, nonsense: bytes, said: str) -> None:
         with ground.connect() as other:
             with Raw(ground) as raw:
-                raw.log_in("jit_writer", ground.house.password_for("jit_writer"))
+                raw.log_in("jit_writer", ground.broker.password_for("jit_writer"))
                 raw.socket.sendall(nonsense)
                 assert said.encode() in raw.until(b"E")[-1]
                 assert raw.is_shut()

@@ -23,7 +23,7 @@ class TestJdbc:
                 PROGRAM,
                 url,
                 "jit_writer",
-                ground.house.password_for("jit_writer"),
+                ground.broker.password_for("jit_writer"),
             ],
             capture_output=True,
             text=True,
@@ -32,7 +32,7 @@ class TestJdbc:
         )
         assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr
         assert ground.closed() == "logout"
-        facts = ground.tape.statements
+        facts = ground.recording.statements
         doubled = [fact["parameters"] for fact in facts if "* 2" in fact["text"]]
         assert doubled == [[str(number), "naïve"] for number in range(6)]
         added = [fact for fact in facts if fact["text"].startswith("INSERT")]

@@ -44,7 +44,7 @@ class TestPsql:
         assert done.stdout.startswith("42\none\n")
         assert "id|integer" in done.stdout
         assert "division by zero" in done.stderr
-        texts = ground.tape.texts
+        texts = ground.recording.texts
         assert texts[:3] == [
             "SELECT 40 + 2",
             "INSERT INTO things VALUES (1, 'one') RETURNING name",
@@ -63,13 +63,13 @@ class TestPsql:
         )
         assert (done.stdout, done.stderr) == ("7\n", "")
         assert Path(f"{file}.out").read_text() == file.read_text()
-        assert [fact["copy"] for fact in ground.tape.statements] == ["in", "out", "out"]
-        assert [fact["rows"] for fact in ground.tape.statements] == [2_000, 2_000, 1]
+        assert [fact["copy"] for fact in ground.recording.statements] == ["in", "out", "out"]
+        assert [fact["rows"] for fact in ground.recording.statements] == [2_000, 2_000, 1]
 
     def test_many_statements_in_one_message(self, ground: Ground) -> None:
         done = run(ground.dsn(), "", "--command", "SELECT 1; SELECT 2; SELECT 3")
         assert done.stdout.split() == ["1", "2", "3"]
-        assert ground.tape.texts == ["SELECT 1", "SELECT 2", "SELECT 3"]
+        assert ground.recording.texts == ["SELECT 1", "SELECT 2", "SELECT 3"]
 
     def test_is_asked_nothing_about_the_database_of_its_own_name(self, ground: Ground) -> None:
         dsn = ground.dsn().replace("dbname=shop ", "")
@@ -82,11 +82,11 @@ class TestPsql:
             text=True,
             env=ENVIRONMENT,
         ) as client:
-            assert until(lambda: ground.house.visits and b"pg_sleep" in ground.tape.shown)
+            assert until(lambda: ground.broker.visits and b"pg_sleep" in ground.recording.shown)
             client.send_signal(signal.SIGINT)
             _, said = client.communicate(timeout=10)
         assert "canceling statement due to user request" in said
-        assert {"kind": "cancel"} in ground.tape.facts
+        assert {"kind": "cancel"} in ground.recording.facts
 
     def test_a_killed_one_leaves_no_backend(self, ground: Ground) -> None:
         with subprocess.Popen(
@@ -94,7 +94,7 @@ class TestPsql:
             stderr=subprocess.DEVNULL,
             env=ENVIRONMENT,
         ) as client:
-            assert until(lambda: ground.house.visits and b"pg_sleep" in ground.tape.shown)
+            assert until(lambda: ground.broker.visits and b"pg_sleep" in ground.recording.shown)
             assert ground.backends() == 1
             client.kill()
         assert until(lambda: ground.backends() == 0, seconds=3)
@@ -118,7 +118,7 @@ class TestTls:
         done = run(dsn, "SELECT 1;", psql=psql)
         assert done.returncode
         assert "TLS only" in done.stderr
-        assert ground.house.knocks == []
+        assert ground.broker.attempts == []
 
     def test_may_be_left_out_on_loopback_where_the_operator_says_so(self, tmp_path: Path) -> None:
         with running("18", tmp_path, plaintext_on_loopback=True) as ground:

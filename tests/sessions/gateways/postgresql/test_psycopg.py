@@ -19,20 +19,20 @@ class TestStatements:
                 "SELECT %s::int + 1, %s::text, %s::uuid IS NULL", [41, "naïve", None]
             ).fetchone()
         assert row == (42, "naïve", True)
-        fact = ground.tape.statements[-1]
+        fact = ground.recording.statements[-1]
         assert fact["text"] == "SELECT $1::int + 1, $2::text, $3::uuid IS NULL"
         assert fact["parameters"] == ["41", "naïve", None]
         assert (fact["tag"], fact["rows"], fact["error"]) == ("SELECT 1", 1, "")
         assert fact["ms"] >= 0
         assert fact["bytes"] > 0
-        assert b"$2 = 'na\xc3\xafve'" in ground.tape.shown
+        assert b"$2 = 'na\xc3\xafve'" in ground.recording.shown
 
     def test_binary_parameters_are_read(self, ground: Ground) -> None:
         given = [41, 1.5, True, uuid.UUID(int=7), b"\x00\xff"]
         with ground.connect() as connection:
             row = connection.execute("SELECT %b, %b, %b, %b, %b", given, binary=True).fetchone()
         assert row == tuple(given)
-        assert ground.tape.statements[-1]["parameters"] == [
+        assert ground.recording.statements[-1]["parameters"] == [
             "41",
             "1.5",
             "true",
@@ -44,7 +44,7 @@ class TestStatements:
         with ground.connect() as connection:
             for number in range(4):
                 connection.execute("SELECT %s::int", [number], prepare=True)
-        facts = ground.tape.statements
+        facts = ground.recording.statements
         assert [fact["parameters"] for fact in facts] == [["0"], ["1"], ["2"], ["3"]]
         assert {fact["text"] for fact in facts} == {"SELECT $1::int"}
         assert facts[0]["prepared"].startswith("_pg3_")
@@ -52,12 +52,12 @@ class TestStatements:
     def test_each_of_a_simple_query_is_a_fact(self, ground: Ground) -> None:
         with ground.connect() as connection:
             connection.execute("SELECT 1; INSERT INTO things VALUES (1, ';'); SELECT 'a;b' -- ;")
-        assert ground.tape.texts == [
+        assert ground.recording.texts == [
             "SELECT 1",
             "INSERT INTO things VALUES (1, ';')",
             "SELECT 'a;b' -- ;",
         ]
-        assert [fact["tag"] for fact in ground.tape.statements] == [
+        assert [fact["tag"] for fact in ground.recording.statements] == [
             "SELECT 1",
             "INSERT 0 1",
             "SELECT 1",
@@ -66,32 +66,32 @@ class TestStatements:
     def test_what_an_error_kept_from_running_is_said(self, ground: Ground) -> None:
         with ground.connect() as connection, pytest.raises(psycopg.errors.DivisionByZero):
             connection.execute("SELECT 1; SELECT 1/0; SELECT 3")
-        errors = [fact["error"] for fact in ground.tape.statements]
+        errors = [fact["error"] for fact in ground.recording.statements]
         assert errors == ["", "22012 division by zero", "not run: an earlier one failed"]
 
     def test_an_error_is_on_the_record(self, ground: Ground) -> None:
         with ground.connect() as connection, pytest.raises(psycopg.errors.UndefinedTable):
             connection.execute("SELECT * FROM nowhere WHERE id = %s", [1])
-        fact = ground.tape.statements[-1]
+        fact = ground.recording.statements[-1]
         assert fact["text"] == "SELECT * FROM nowhere WHERE id = $1"
         assert fact["error"].startswith("42P01")
-        assert b"42P01" in ground.tape.shown
+        assert b"42P01" in ground.recording.shown
 
     def test_a_value_of_3_mb_arrives(self, ground: Ground) -> None:
         value = "x" * 3_000_000
         with ground.connect() as connection:
             row = connection.execute("SELECT length(%s::text), %s::text", [value, value]).fetchone()
         assert row == (3_000_000, value)
-        fact = ground.tape.statements[-1]
+        fact = ground.recording.statements[-1]
         assert fact["parameters_cut"] is True
         assert all(len(parameter) < 2_000 for parameter in fact["parameters"])
 
     def test_passwords_are_masked(self, ground: Ground) -> None:
         with ground.connect() as connection:
             connection.execute("ALTER ROLE shop_writer PASSWORD 'hush-hush'")
-        assert "hush-hush" not in str(ground.tape.facts)
-        assert b"hush-hush" not in ground.tape.shown
-        assert ground.tape.texts[-1] == "ALTER ROLE shop_writer PASSWORD '********'"
+        assert "hush-hush" not in str(ground.recording.facts)
+        assert b"hush-hush" not in ground.recording.shown
+        assert ground.recording.texts[-1] == "ALTER ROLE shop_writer PASSWORD '********'"
 
     def test_the_role_makes_things_that_belong_to_the_targets_role(self, ground: Ground) -> None:
         with ground.connect() as connection:
@@ -104,8 +104,8 @@ class TestPipeline:
         with ground.connect() as connection, connection.pipeline():
             for number in range(5):
                 connection.execute("INSERT INTO things VALUES (%s, 'x')", [number])
-        assert len(ground.tape.statements) == 5
-        assert [fact["parameters"] for fact in ground.tape.statements] == [
+        assert len(ground.recording.statements) == 5
+        assert [fact["parameters"] for fact in ground.recording.statements] == [
             [str(number)] for number in range(5)
         ]
 
@@ -119,7 +119,7 @@ class TestPipeline:
             with pytest.raises(psycopg.errors.DivisionByZero), connection.pipeline():
                 [connection.execute(text, [value]) for text, value in asked]
             assert connection.execute("SELECT 'after'").fetchone() == ("after",)
-        said = [(fact["text"], fact["error"]) for fact in ground.tape.statements]
+        said = [(fact["text"], fact["error"]) for fact in ground.recording.statements]
         assert said == [
             ("SELECT 1 WHERE $1", ""),
             ("SELECT 1 / $1::int", "22012 division by zero"),
@@ -138,7 +138,7 @@ class TestCopy:
             with cursor.copy("COPY things TO STDOUT") as copy:
                 assert sum(1 for _ in copy.rows()) == 50_000
             assert connection.execute("SELECT count(*) FROM things").fetchone() == (50_000,)
-        into, out, _ = ground.tape.statements
+        into, out, _ = ground.recording.statements
         assert (into["copy"], into["tag"], into["rows"]) == ("in", "COPY 50000", 50_000)
         assert (out["copy"], out["rows"]) == ("out", 50_000)
         assert into["bytes"] == out["bytes"] > 500_000
@@ -152,8 +152,8 @@ class TestCopy:
             ):
                 copy.write(b"no number\tx\n")
             assert connection.execute("SELECT %s::int", [7]).fetchone() == (7,)
-        assert ground.tape.statements[0]["error"].startswith("22P02")
-        assert ground.tape.statements[-1]["parameters"] == ["7"]
+        assert ground.recording.statements[0]["error"].startswith("22P02")
+        assert ground.recording.statements[-1]["parameters"] == ["7"]
 
 
 class TestCursors:
@@ -166,7 +166,7 @@ class TestCursors:
             cursor.execute("SELECT generate_series(1, 250)")
             cursor.itersize = 100
             assert sum(1 for _ in cursor) == 250
-        texts = ground.tape.texts
+        texts = ground.recording.texts
         assert texts[0] == "BEGIN"
         assert texts[1].startswith('DECLARE "peek"')
         assert sum(text.startswith("FETCH FORWARD 100") for text in texts) == 3
@@ -194,7 +194,7 @@ class TestCancel:
             timer.join()
             assert connection.execute("SELECT 1").fetchone() == (1,)
             assert other.execute("SELECT 1").fetchone() == (1,)
-        assert {"kind": "cancel"} in ground.house.visits[0].tape.facts
+        assert {"kind": "cancel"} in ground.broker.visits[0].recording.facts
 
 
 class TestLeaving:
@@ -208,6 +208,6 @@ class TestLeaving:
     def test_in_the_middle_of_a_query_too(self, ground: Ground) -> None:
         connection = ground.connect()
         connection.pgconn.send_query(b"SELECT pg_sleep(60)")
-        assert until(lambda: len(ground.tape.shown) > 0)
+        assert until(lambda: len(ground.recording.shown) > 0)
         connection.close()
         assert until(lambda: ground.backends() == 0, seconds=3)

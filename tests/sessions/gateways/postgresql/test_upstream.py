@@ -16,8 +16,9 @@ import pytest
 
 from jit.kernel import clock
 from jit.ops.embedded import ground as embedded
-from sessions.gateways.postgresql import certificates, framing, upstream
-from sessions.gateways.postgresql.parts import Reach
+from sessions.gateways.postgresql import certificates, upstream
+from sessions.gateways.postgresql.interfaces import TargetConnection
+from sessions.gateways.postgresql.protocol import framing
 from tests.contracts.ground import until
 from tests.support import servers
 
@@ -44,12 +45,12 @@ def authority() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def reach(authority: Path) -> Iterator[Reach]:
+def target(authority: Path) -> Iterator[TargetConnection]:
     target = servers.target("15")
     name, password = f"jit_{secrets.token_hex(8)}", secrets.token_hex(8)
     with psycopg.connect(target.dsn(), autocommit=True) as root:
         root.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
-        yield Reach(
+        yield TargetConnection(
             host="localhost",
             port=target.port,
             database="postgres",
@@ -63,11 +64,11 @@ def reach(authority: Path) -> Iterator[Reach]:
         root.execute(f"DROP ROLE {name}")
 
 
-def ask(reach: Reach, query: str) -> bytes:
+def ask(target: TargetConnection, query: str) -> bytes:
     """Return the first value of a query, asked over a fresh connection."""
 
     async def go() -> bytes:
-        backend = await upstream.connect(reach, {})
+        backend = await upstream.connect(target, {})
         backend.link.write(framing.message(b"Q", query.encode() + b"\0"))
         value = b""
         while True:
@@ -86,29 +87,33 @@ TLS = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 
 
 class TestTls:
-    def test_is_spoken_and_the_channel_bound(self, reach: Reach) -> None:
-        assert until(lambda: ask(replace(reach, sslmode="prefer"), TLS) == b"t")
-        assert ask(reach, TLS) == b"t"
+    def test_is_spoken_and_the_channel_bound(self, target: TargetConnection) -> None:
+        assert until(lambda: ask(replace(target, sslmode="prefer"), TLS) == b"t")
+        assert ask(target, TLS) == b"t"
 
-    def test_takes_no_certificate_of_another_name(self, reach: Reach) -> None:
-        assert until(lambda: ask(reach, TLS) == b"t")
+    def test_takes_no_certificate_of_another_name(self, target: TargetConnection) -> None:
+        assert until(lambda: ask(target, TLS) == b"t")
         with pytest.raises(upstream.TargetRefused, match=r"(?i)certificate"):
-            ask(replace(reach, host="127.0.0.1"), TLS)
-        assert ask(replace(reach, host="127.0.0.1", sslmode="verify-ca"), TLS) == b"t"
+            ask(replace(target, host="127.0.0.1"), TLS)
+        assert ask(replace(target, host="127.0.0.1", sslmode="verify-ca"), TLS) == b"t"
 
-    def test_takes_no_certificate_of_another_authority(self, reach: Reach, tmp_path: Path) -> None:
+    def test_takes_no_certificate_of_another_authority(
+        self, target: TargetConnection, tmp_path: Path
+    ) -> None:
         other, _, _ = certificates.ensure(tmp_path, names=["localhost"], now=clock.now())
         with pytest.raises(upstream.TargetRefused, match=r"(?i)certificate"):
-            ask(replace(reach, sslrootcert=str(other)), TLS)
+            ask(replace(target, sslrootcert=str(other)), TLS)
 
 
 class TestLogIn:
-    def test_has_the_backend_look_whether_we_are_there(self, reach: Reach) -> None:
-        assert ask(reach, "SHOW client_connection_check_interval") == b"1s"
+    def test_has_the_backend_look_whether_we_are_there(self, target: TargetConnection) -> None:
+        assert ask(target, "SHOW client_connection_check_interval") == b"1s"
 
-    def test_with_another_password_says_what_the_target_said(self, reach: Reach) -> None:
+    def test_with_another_password_says_what_the_target_said(
+        self, target: TargetConnection
+    ) -> None:
         with pytest.raises(upstream.TargetRefused, match="password authentication failed"):
-            ask(replace(reach, password="wrong"), TLS)
+            ask(replace(target, password="wrong"), TLS)
 
     @pytest.mark.parametrize(
         ("says", "why"),
@@ -121,7 +126,9 @@ class TestLogIn:
             (b"HTTP/1.1 400 Bad Request\r\n\r\n", "before the log-in"),
         ],
     )
-    def test_gives_nothing_to_a_target_that_lies(self, reach: Reach, says: bytes, why: str) -> None:
+    def test_gives_nothing_to_a_target_that_lies(
+        self, target: TargetConnection, says: bytes, why: str
+    ) -> None:
         async def go() -> bytes:
             heard = bytearray()
             over = asyncio.Event()
@@ -137,9 +144,9 @@ class TestLogIn:
                 port = liar.sockets[0].getsockname()[1]
                 with pytest.raises(upstream.TargetRefused, match=why):
                     await upstream.connect(
-                        replace(reach, host="127.0.0.1", port=port, sslmode="disable"), {}
+                        replace(target, host="127.0.0.1", port=port, sslmode="disable"), {}
                     )
                 await over.wait()
             return bytes(heard)
 
-        assert reach.password.encode() not in asyncio.run(go())
+        assert target.password.encode() not in asyncio.run(go())

@@ -11,11 +11,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sessions.gateways.postgresql import framing, lexing, masking, rendering, values
-from sessions.gateways.postgresql.asked import Asked, Kind, Prepared, Queue
-from sessions.gateways.postgresql.framing import Malformed, text_at, u32
-from sessions.gateways.postgresql.minutes import Minutes
-from sessions.gateways.postgresql.parts import Tape
+from sessions.gateways.interfaces import RecordingSink
+from sessions.gateways.observing import rendering
+from sessions.gateways.observing.statement_log import StatementLog
+from sessions.gateways.postgresql.protocol import framing, lexing, masking, values
+from sessions.gateways.postgresql.protocol.framing import Malformed, text_at, u32
+from sessions.gateways.postgresql.protocol.pending import (
+    MessageKind,
+    PendingQueries,
+    PendingQuery,
+    PreparedStatement,
+)
 
 NOT_RUN = "not run: an earlier one failed"
 _KEPT_PREPARED = 5_000
@@ -38,19 +44,19 @@ _DEALLOCATE = re.compile(
 )
 
 
-class Tap(Minutes):
+class StatementObserver(StatementLog):
     """Listens to both directions of one session; the relay calls it with whole messages.
 
     Which text stands behind a name follows what the target accepted: a name that it refused,
     or skipped after an error, keeps its old meaning.
     """
 
-    def __init__(self, tape: Tape | None, *, database: str) -> None:
-        super().__init__(tape, database=database)
+    def __init__(self, recording: RecordingSink | None, *, database: str) -> None:
+        super().__init__(recording, database=database)
         self._codec = "utf-8"
-        self._prepared: dict[bytes, Prepared] = {}
-        self._portals: dict[bytes, tuple[values.Bound, Prepared]] = {}
-        self._queue = Queue()
+        self._prepared: dict[bytes, PreparedStatement] = {}
+        self._portals: dict[bytes, tuple[values.Bound, PreparedStatement]] = {}
+        self._queue = PendingQueries()
         self._when_asked: dict[int, Callable[[bytes], object]] = {
             ord("Q"): self._query,
             ord("P"): self._parse,
@@ -75,9 +81,9 @@ class Tap(Minutes):
             ord("t"): self._described,
             ord("T"): self._row_description,
             ord("n"): self._row_description,
-            ord("1"): lambda _: self._queue.done(Kind.PARSE),
-            ord("2"): lambda _: self._queue.done(Kind.BIND),
-            ord("3"): lambda _: self._queue.done(Kind.CLOSE),
+            ord("1"): lambda _: self._queue.done(MessageKind.PARSE),
+            ord("2"): lambda _: self._queue.done(MessageKind.BIND),
+            ord("3"): lambda _: self._queue.done(MessageKind.CLOSE),
             ord("G"): self._copy_in,
             ord("H"): self._copy_out,
             ord("S"): self._status,
@@ -90,7 +96,7 @@ class Tap(Minutes):
 
     # --- From the client --------------------------------------------------------------
 
-    def asked(self, kind: int, body: bytes) -> None:
+    def from_client(self, kind: int, body: bytes) -> None:
         """Take note of a message that is about to be passed on to the target."""
         handler = self._when_asked.get(kind)
         if handler is None:
@@ -106,7 +112,7 @@ class Tap(Minutes):
     def _query(self, body: bytes) -> None:
         text = masking.mask(self._text(body[:-1]))
         pieces = lexing.split(text)
-        entry = Asked(Kind.QUERY, time.monotonic(), pieces=pieces, whole=text)
+        entry = PendingQuery(MessageKind.QUERY, time.monotonic(), pieces=pieces, whole=text)
         self._queue.add(entry)
         self.show(rendering.plain(text.strip()))
 
@@ -115,10 +121,15 @@ class Tap(Minutes):
         raw, at = text_at(body, at)
         types = framing.object_ids(body, at)
         text = masking.mask(self._text(raw))
-        prepared = Prepared(self._text(name), text, rendering.plain(text.strip()), types)
+        prepared = PreparedStatement(self._text(name), text, rendering.plain(text.strip()), types)
         if len(self._prepared) >= _KEPT_PREPARED and name not in self._prepared:
             raise Malformed(f"more than {_KEPT_PREPARED} prepared statements")
-        self._note(Asked(Kind.PARSE, time.monotonic(), prepared), self._prepared, name, prepared)
+        self._note(
+            PendingQuery(MessageKind.PARSE, time.monotonic(), prepared),
+            self._prepared,
+            name,
+            prepared,
+        )
 
     def _bind(self, body: bytes) -> None:
         bound = values.read_bind(body)
@@ -127,12 +138,12 @@ class Tap(Minutes):
         known = self._prepared.get(bound.statement)
         # What was prepared by SQL's own PREPARE is bound by a name that we did not see parsed.
         prepared = known or _unseen(self._text(bound.statement))
-        entry = Asked(Kind.BIND, time.monotonic(), prepared)
+        entry = PendingQuery(MessageKind.BIND, time.monotonic(), prepared)
         self._note(entry, self._portals, bound.portal, (bound, prepared))
 
     def _describe(self, body: bytes) -> None:
         prepared = self._prepared.get(body[1:-1]) if body[:1] == b"S" else None
-        self._queue.add(Asked(Kind.DESCRIBE, 0.0, prepared))
+        self._queue.add(PendingQuery(MessageKind.DESCRIBE, 0.0, prepared))
 
     def _execute(self, body: bytes) -> None:
         portal, _ = text_at(body, 0)
@@ -141,36 +152,40 @@ class Tap(Minutes):
             told, cut = values.as_text(bound, prepared.types)
         else:
             prepared, told, cut = _unseen(self._text(portal)), [], False
-        entry = Asked(Kind.EXECUTE, time.monotonic(), prepared, self._text(portal), told, cut)
+        entry = PendingQuery(
+            MessageKind.EXECUTE, time.monotonic(), prepared, self._text(portal), told, cut
+        )
         self._queue.add(entry)
         self.show(prepared.shown, told, f"-- cursor {entry.portal}" if portal else "")
 
     def _close(self, body: bytes) -> None:
         names: dict[bytes, Any] = self._prepared if body[:1] == b"S" else self._portals
-        self._note(Asked(Kind.CLOSE), names, body[1:-1], None)
+        self._note(PendingQuery(MessageKind.CLOSE), names, body[1:-1], None)
 
     def _sync(self, _body: bytes) -> None:
         skipped = self._queue.skipped()
         for each in reversed(skipped):
             each.undo()
         self._not_run(skipped)
-        self._queue.add(Asked(Kind.SYNC))
+        self._queue.add(PendingQuery(MessageKind.SYNC))
 
     def _call(self, body: bytes) -> None:
         oid = u32.unpack_from(body)[0] if len(body) >= 4 else 0  # noqa: PLR2004 -- an object id
         text = f"-- fast-path call of the function with the object id {oid}"
-        entry = Asked(Kind.CALL, time.monotonic(), pieces=[text], whole=text)
+        entry = PendingQuery(MessageKind.CALL, time.monotonic(), pieces=[text], whole=text)
         entry.parameters = ["\\x" + body[4 : 4 + values.LONGEST].hex()]
         self._queue.add(entry)
         self.show(text, entry.parameters)
 
     def _copy_end(self, _body: bytes) -> None:
-        self._queue.add(Asked(Kind.COPY_END))
+        self._queue.add(PendingQuery(MessageKind.COPY_END))
 
     def _nothing(self, _body: bytes) -> None:
         pass
 
-    def _note(self, entry: Asked, names: dict[bytes, Any], name: bytes, meaning: Any) -> None:
+    def _note(
+        self, entry: PendingQuery, names: dict[bytes, Any], name: bytes, meaning: Any
+    ) -> None:
         """Expect an answer to `entry`, and take `name` to mean this from now on."""
         self._queue.add(entry)
         entry.names, entry.name, entry.meant = names, name, names.pop(name, None)
@@ -179,7 +194,7 @@ class Tap(Minutes):
 
     # --- From the target --------------------------------------------------------------
 
-    def answered(self, kind: int, body: bytes) -> None:
+    def from_target(self, kind: int, body: bytes) -> None:
         """Take note of a message that is about to be passed on to the client."""
         handler = self._when_answered.get(kind)
         if handler is not None:
@@ -191,7 +206,7 @@ class Tap(Minutes):
     def _empty(self, _body: bytes) -> None:
         # A simple query of comments alone has no pieces; there is nothing to say of it.
         head = self._queue.head()
-        if head is None or head.kind is not Kind.QUERY or head.pieces:
+        if head is None or head.kind is not MessageKind.QUERY or head.pieces:
             self._one_done("")
         elif head.whole.strip():
             head.pieces = [head.whole.strip()]
@@ -202,16 +217,16 @@ class Tap(Minutes):
 
     def _called(self, _body: bytes) -> None:
         head = self._queue.head()
-        if head is not None and head.kind is Kind.CALL:
+        if head is not None and head.kind is MessageKind.CALL:
             self.fact(head, head.whole, tag="FUNCTION CALL")
 
     def _one_done(self, tag: str) -> None:
         head = self._queue.head()
-        if head is not None and head.kind is Kind.QUERY:
+        if head is not None and head.kind is MessageKind.QUERY:
             text = _piece(head)
             self.fact(head, text, tag=tag)
             head.answered += 1
-        elif entry := self._queue.done(Kind.EXECUTE):
+        elif entry := self._queue.done(MessageKind.EXECUTE):
             text = _text_of(entry)
             self.fact(entry, text, tag=tag)
         else:
@@ -242,40 +257,45 @@ class Tap(Minutes):
             self.mark({"kind": "notice", "text": error})
             self.output(rendering.failed(error))
             return
-        if head.kind is Kind.QUERY:
+        if head.kind is MessageKind.QUERY:
             head.failed = True
             self.fact(head, _piece(head), error=error)
             head.answered += 1
-        elif head.kind is Kind.SYNC:
+        elif head.kind is MessageKind.SYNC:
             self.fact(head, "-- at the end of the pipeline", error=error)
         else:
             failed = head
-            if head.kind is not Kind.EXECUTE and head.prepared:
+            if head.kind is not MessageKind.EXECUTE and head.prepared:
                 # The statement was to be run: that run has the parameters.
                 failed = next((each for each in skipped if _would_run(each, head)), head)
             self.fact(failed, _text_of(failed), error=error)
             self._not_run([each for each in skipped if each is not failed])
 
-    def _not_run(self, skipped: Sequence[Asked]) -> None:
+    def _not_run(self, skipped: Sequence[PendingQuery]) -> None:
         for each in skipped:
-            if each.kind in {Kind.EXECUTE, Kind.QUERY, Kind.CALL}:
+            if each.kind in {MessageKind.EXECUTE, MessageKind.QUERY, MessageKind.CALL}:
                 self.fact(each, _text_of(each), error=NOT_RUN)
 
     def _ready(self, body: bytes) -> None:
         self.status = body[:1].decode("ascii", "replace")
         done = self._queue.ready()
-        if done is not None and done.kind is Kind.QUERY:
+        if done is not None and done.kind is MessageKind.QUERY:
             for text in done.pieces[done.answered :]:
                 self.fact(done, text, error=NOT_RUN if done.failed else "no answer to it")
         self.start_counting()
 
     def _described(self, body: bytes) -> None:
         head = self._queue.head()
-        if head is not None and head.kind is Kind.DESCRIBE and head.prepared and len(body) > 1:
+        if (
+            head is not None
+            and head.kind is MessageKind.DESCRIBE
+            and head.prepared
+            and len(body) > 1
+        ):
             head.prepared.types = framing.object_ids(body, 0)
 
     def _row_description(self, _body: bytes) -> None:
-        self._queue.done(Kind.DESCRIBE)
+        self._queue.done(MessageKind.DESCRIBE)
 
     def _copy_in(self, _body: bytes) -> None:
         self.copies = "in"
@@ -293,19 +313,19 @@ class Tap(Minutes):
         return raw.decode(self._codec, "backslashreplace")
 
 
-def _unseen(name: str) -> Prepared:
+def _unseen(name: str) -> PreparedStatement:
     text = f"EXECUTE {name}"
-    return Prepared(name, text, rendering.plain(text), ())
+    return PreparedStatement(name, text, rendering.plain(text), ())
 
 
-def _would_run(entry: Asked, made: Asked) -> bool:
-    return entry.kind is Kind.EXECUTE and entry.prepared is made.prepared
+def _would_run(entry: PendingQuery, made: PendingQuery) -> bool:
+    return entry.kind is MessageKind.EXECUTE and entry.prepared is made.prepared
 
 
-def _text_of(entry: Asked) -> str:
+def _text_of(entry: PendingQuery) -> str:
     return entry.prepared.text if entry.prepared else entry.whole
 
 
-def _piece(head: Asked) -> str:
+def _piece(head: PendingQuery) -> str:
     """Return the statement that the next answer is to; the whole message where we can't tell."""
     return head.pieces[head.answered] if head.answered < len(head.pieces) else head.whole

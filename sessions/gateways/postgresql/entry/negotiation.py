@@ -12,16 +12,16 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-from sessions.gateways.postgresql import framing
-from sessions.gateways.postgresql.framing import Malformed, u32
 from sessions.gateways.postgresql.link import Gone, Link
+from sessions.gateways.postgresql.protocol import framing
+from sessions.gateways.postgresql.protocol.framing import Malformed, u32
 
 _TLS_HANDSHAKE = 0x16
 ALPN = "postgresql"
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel:
+class CancelRequest:
     """A wish to cancel what runs in the session with this key; it comes on its own connection."""
 
     pid: int
@@ -30,7 +30,7 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class StartupRequest:
     """A connection on which a startup message was read."""
 
     link: Link
@@ -39,7 +39,7 @@ class Opened:
     tls: ssl.SSLObject | None
 
 
-async def receive(sock: socket.socket, tls: ssl.SSLContext) -> Opened | Cancel:
+async def receive(sock: socket.socket, tls: ssl.SSLContext) -> StartupRequest | CancelRequest:
     """Read up to and including the startup message, over TLS if asked for.
 
     Raises Gone, Malformed, and OSError (ssl.SSLError among them).
@@ -57,10 +57,12 @@ async def receive(sock: socket.socket, tls: ssl.SSLContext) -> Opened | Cancel:
         await loop.sock_sendall(sock, b"S")
         return await _over_tls(sock, tls, direct=False)
     _, link = await loop.connect_accepted_socket(Link, sock)
-    return Opened(link, code, body, None)
+    return StartupRequest(link, code, body, None)
 
 
-async def _over_tls(sock: socket.socket, tls: ssl.SSLContext, *, direct: bool) -> Opened | Cancel:
+async def _over_tls(
+    sock: socket.socket, tls: ssl.SSLContext, *, direct: bool
+) -> StartupRequest | CancelRequest:
     loop = asyncio.get_running_loop()
     link = Link()  # uvloop does not give back the one that it made over TLS
     try:
@@ -73,7 +75,7 @@ async def _over_tls(sock: socket.socket, tls: ssl.SSLContext, *, direct: bool) -
         raise
     if code == framing.CANCEL_REQUEST:
         return _cancel(body, link)
-    return Opened(link, code, body, secured)
+    return StartupRequest(link, code, body, secured)
 
 
 def _check_alpn(secured: ssl.SSLObject, *, direct: bool) -> None:
@@ -82,10 +84,10 @@ def _check_alpn(secured: ssl.SSLObject, *, direct: bool) -> None:
         raise Malformed("direct TLS needs the application protocol (ALPN) 'postgresql'")
 
 
-def _cancel(body: bytes, link: Link | None = None) -> Cancel:
+def _cancel(body: bytes, link: Link | None = None) -> CancelRequest:
     if not 8 <= len(body) <= 260:  # noqa: PLR2004 -- a process id, and a key of 4 to 256 bytes
         raise Malformed("a cancel request of an impossible length")
-    return Cancel(u32.unpack_from(body)[0], body[4:], link)
+    return CancelRequest(u32.unpack_from(body)[0], body[4:], link)
 
 
 async def _startup(sock: socket.socket) -> tuple[int, bytes]:

@@ -15,7 +15,7 @@ from django.conf import settings
 from sessions.offers import host_and_port
 
 
-class PlaceTaken(Exception):
+class SpoolTaken(Exception):
     """Another gateway of the kind runs on this spool."""
 
 
@@ -24,7 +24,7 @@ class CantListen(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class GatewayInstance:
     """`name` tells this place from all others, over restarts."""
 
     name: str
@@ -37,7 +37,7 @@ def listens_at(kind: str) -> tuple[str, int]:
 
 
 @contextmanager
-def taken(kind: str) -> Iterator[Place]:
+def claimed(kind: str) -> Iterator[GatewayInstance]:
     """Hold this machine's place for a gateway of `kind`; raises PlaceTaken."""
     spool: Path = settings.RECORDINGS_SPOOL
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -46,10 +46,10 @@ def taken(kind: str) -> Iterator[Place]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as held:
-            raise PlaceTaken(
+            raise SpoolTaken(
                 f"another {kind} gateway runs on {spool}. Give each its own JIT_RECORDINGS_SPOOL."
             ) from held
-        yield Place(name=f"{socket.gethostname()}:{spool}"[:200], spool=spool)
+        yield GatewayInstance(name=f"{socket.gethostname()}:{spool}"[:200], spool=spool)
     finally:
         os.close(lock)
 

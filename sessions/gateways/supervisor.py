@@ -1,8 +1,8 @@
 """What every gateway process has: its heartbeat, the clock of its sessions, and their end.
 
 A session ends by the gateway's own monotonic clock. Whatever else ends it (a revocation, an
-auditor, a leaver) is in the database, where the house looks twice a second; a message makes it
-look at once. A house that can't look for GATEWAY_FENCE seconds ends all its sessions.
+auditor, a leaver) is in the database, where the supervisor looks twice a second; a message makes
+it look at once. One that can't look for GATEWAY_FENCE seconds ends all its sessions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -22,6 +22,7 @@ from django.db import connections
 
 from jit.kernel.errors import DomainError
 from sessions import queries, revoke_channel
+from sessions.gateways.interfaces import LiveSession
 from sessions.models import GatewayProcess
 from sessions.operations import moving, processes
 from sessions.operations.moving import Closing
@@ -41,20 +42,8 @@ _CLOSE_EVERY = 0.02
 _ASKERS = 8
 
 
-class LiveSession(Protocol):
-    """A session that runs in this process. `end` returns once the remote end is dead and the
-    person's line is closing; `abort` closes both lines at once, where `end` did not return.
-    """
-
-    async def warn(self, sentence: str) -> None: ...
-
-    async def end(self, because: ClosedBecause, sentence: str) -> None: ...
-
-    def abort(self) -> None: ...
-
-
 @dataclass(slots=True, eq=False)
-class _Guest:
+class _Supervised:
     session_id: UUID
     live: LiveSession
     over_at: float
@@ -63,13 +52,13 @@ class _Guest:
     ending: bool = False
 
 
-class House:
+class SessionSupervisor:
     """One gateway process and the sessions that live in it."""
 
     def __init__(self, *, kind: str, name: str, address: str) -> None:
         self.kind, self.name, self.address = kind, name, address
         self.gateway: GatewayProcess
-        self._guests: dict[UUID, _Guest] = {}
+        self._entries: dict[UUID, _Supervised] = {}
         self._closings: list[Closing] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pool = ThreadPoolExecutor(_ASKERS, thread_name_prefix="ask")
@@ -111,51 +100,51 @@ class House:
         task.add_done_callback(self._done_and_heard if awaited else self._done)
         return task
 
-    def welcome(self, *, session_id: UUID, live: LiveSession, over_at: float) -> None:
-        """Look after a session from now on, until `farewell`; it ends at `over_at`."""
-        guest = _Guest(session_id, live, over_at)
-        self._guests[session_id] = guest
-        self._set_timers(guest)
+    def register(self, *, session_id: UUID, live: LiveSession, over_at: float) -> None:
+        """Look after a session from now on, until `unregister`; it ends at `over_at`."""
+        entry = _Supervised(session_id, live, over_at)
+        self._entries[session_id] = entry
+        self._set_timers(entry)
 
-    def farewell(self, closing: Closing) -> None:
+    def unregister(self, closing: Closing) -> None:
         """Note that a session is over; it is written down in a moment, however often it takes."""
-        guest = self._guests.pop(closing.session_id, None)
-        if guest is not None:
-            _cancel(guest)
+        entry = self._entries.pop(closing.session_id, None)
+        if entry is not None:
+            _cancel(entry)
         self._closings.append(closing)
         self._close_now.set()
 
     def lives(self, session_id: UUID) -> bool:
-        return session_id in self._guests
+        return session_id in self._entries
 
     def __len__(self) -> int:
-        return len(self._guests)
+        return len(self._entries)
 
     async def end_all(self, because: ClosedBecause, sentence: str) -> None:
         await asyncio.gather(
-            *(self._end(guest, because, sentence) for guest in list(self._guests.values()))
+            *(self._end(entry, because, sentence) for entry in list(self._entries.values()))
         )
 
     # --- Time -------------------------------------------------------------------------
 
-    def _set_timers(self, guest: _Guest) -> None:
-        _cancel(guest)
+    def _set_timers(self, entry: _Supervised) -> None:
+        _cancel(entry)
         loop = asyncio.get_running_loop()
-        guest.timers = [loop.call_at(guest.over_at, self._time_is_over, guest)]
+        entry.timers = [loop.call_at(entry.over_at, self._time_is_over, entry)]
         for seconds in WARN_AT:
-            at = guest.over_at - seconds
+            at = entry.over_at - seconds
             if at > loop.time():
-                guest.timers.append(loop.call_at(at, self._warn, guest, seconds))
+                entry.timers.append(loop.call_at(at, self._warn, entry, seconds))
 
-    def _time_is_over(self, guest: _Guest) -> None:
-        self.spawn(self._end(guest, ClosedBecause.EXPIRED, "Your grant has ended."))
+    def _time_is_over(self, entry: _Supervised) -> None:
+        self.spawn(self._end(entry, ClosedBecause.EXPIRED, "Your grant has ended."))
 
-    def _warn(self, guest: _Guest, seconds: float) -> None:
+    def _warn(self, entry: _Supervised, seconds: float) -> None:
         minutes = round(seconds / 60)
         said = f"{minutes} minutes" if minutes > 1 else "one minute"
-        self.spawn(guest.live.warn(f"This session ends in {said}, with your grant."))
+        self.spawn(entry.live.warn(f"This session ends in {said}, with your grant."))
 
-    # --- The books --------------------------------------------------------------------
+    # --- The database -----------------------------------------------------------------
 
     async def _look_for_ever(self) -> None:
         loop = asyncio.get_running_loop()
@@ -169,7 +158,7 @@ class House:
                     await self._look()
                 self._last_look = loop.time()
             except Exception:  # the database is away: sessions end by their own clocks
-                log.warning("could not look at the books", exc_info=True)
+                log.warning("could not look into the database", exc_info=True)
                 if loop.time() - self._last_look >= settings.GATEWAY_FENCE:
                     await self.end_all(
                         ClosedBecause.LOST, "The gateway has lost its database, so it ends this."
@@ -186,20 +175,20 @@ class House:
             await self.end_all(ClosedBecause.LOST, "The gateway was out of reach for too long.")
             await self._arrive()
             return
-        known = list(self._guests.values())
+        known = list(self._entries.values())
         if not known:
             return
         standings = await self.ask(queries.standings, gateway_id=self.gateway.pk)
-        for guest in known:
-            standing = standings.get(guest.session_id)
+        for entry in known:
+            standing = standings.get(entry.session_id)
             if standing is None:
-                if self.lives(guest.session_id):
-                    self._end_soon(guest, ClosedBecause.LOST, "This session was given up.")
+                if self.lives(entry.session_id):
+                    self._end_soon(entry, ClosedBecause.LOST, "This session was given up.")
             elif standing.over:
-                self._end_soon(guest, standing.because, standing.sentence)
-            elif not -LOOK_EVERY / 2 < standing.over_at - guest.over_at < _NEARER:
-                guest.over_at = standing.over_at
-                self._set_timers(guest)
+                self._end_soon(entry, standing.because, standing.sentence)
+            elif not -LOOK_EVERY / 2 < standing.over_at - entry.over_at < _NEARER:
+                entry.over_at = standing.over_at
+                self._set_timers(entry)
 
     async def _listen_for_ever(self) -> None:
         async for _ in revoke_channel.listen():
@@ -212,20 +201,20 @@ class House:
 
     # --- Ends -------------------------------------------------------------------------
 
-    def _end_soon(self, guest: _Guest, because: ClosedBecause, sentence: str) -> None:
-        self.spawn(self._end(guest, because, sentence))
+    def _end_soon(self, entry: _Supervised, because: ClosedBecause, sentence: str) -> None:
+        self.spawn(self._end(entry, because, sentence))
 
-    async def _end(self, guest: _Guest, because: ClosedBecause, sentence: str) -> None:
-        if guest.ending:
+    async def _end(self, entry: _Supervised, because: ClosedBecause, sentence: str) -> None:
+        if entry.ending:
             return
-        guest.ending = True
+        entry.ending = True
         try:
             async with asyncio.timeout(_END_WITHIN):
-                await guest.live.end(because, sentence)
+                await entry.live.end(because, sentence)
         except Exception:
-            log.exception("session %s did not end in order", guest.session_id)
-            guest.live.abort()
-            guest.ending = False  # the next look tries again
+            log.exception("session %s did not end in order", entry.session_id)
+            entry.live.abort()
+            entry.ending = False  # the next look tries again
 
     async def _close_for_ever(self) -> None:
         while True:
@@ -272,6 +261,6 @@ def _asked[Answer](question: Callable[..., Answer], named: dict[str, Any]) -> An
         connections.close_all()
 
 
-def _cancel(guest: _Guest) -> None:
-    for timer in guest.timers:
+def _cancel(entry: _Supervised) -> None:
+    for timer in entry.timers:
         timer.cancel()

@@ -6,8 +6,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sessions.gateways.postgresql import binary
-from sessions.gateways.postgresql.framing import Malformed, i32, text_at, u16
+from sessions.gateways.postgresql.protocol import binary
+from sessions.gateways.postgresql.protocol.framing import Malformed, i32, text_at, u16
 
 LONGEST = 1_000
 """Characters kept of one parameter."""

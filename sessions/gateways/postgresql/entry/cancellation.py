@@ -6,20 +6,20 @@ import hmac
 import secrets
 from collections.abc import Awaitable, Callable
 
-from sessions.gateways.postgresql import framing
-from sessions.gateways.postgresql.framing import u32
+from sessions.gateways.postgresql.protocol import framing
+from sessions.gateways.postgresql.protocol.framing import u32
 
 _SHORT, _LONG = 4, 32
 """Bytes of a key; clients of protocol 3.2 take longer ones."""
 
 
-class Keys:
+class CancelKeys:
     """Ours, not the targets': a cancel comes to us, and we pass it on to the right backend."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[bytes, Callable[[], Awaitable[None]]]] = {}
 
-    def give(self, cancel: Callable[[], Awaitable[None]], *, version: int) -> tuple[int, bytes]:
+    def issue(self, cancel: Callable[[], Awaitable[None]], *, version: int) -> tuple[int, bytes]:
         """Return a new process id and the message that tells the client of it and its key."""
         key = secrets.token_bytes(_LONG if version >= framing.PROTOCOL_3_2 else _SHORT)
         pid = 0
@@ -28,7 +28,7 @@ class Keys:
         self._known[pid] = (key, cancel)
         return pid, framing.message(b"K", u32.pack(pid) + key)
 
-    def take_back(self, pid: int) -> None:
+    def revoke(self, pid: int) -> None:
         self._known.pop(pid, None)
 
     async def cancel(self, pid: int, key: bytes) -> None:

@@ -26,7 +26,7 @@ from jit.kernel import clock
 from jit.kernel.actor import CLOCK
 from jit.workflow.credential import CredentialNotActive, NotYourCredential
 from sessions.gateways.postgresql import certificates as made_here
-from sessions.gateways.postgresql import clients
+from sessions.gateways.postgresql import certifier
 from sessions.models import AccessSession
 from sessions.operations import certificates, cutting
 from sessions.operations.certificates import NoCertificatesHere
@@ -252,7 +252,7 @@ class TestRead:
         )
         asked = request.public_bytes(serialization.Encoding.PEM).decode()
         for given in (public(key), base64.b64encode(der).decode(), asked):
-            assert clients.read(given) == key.public_key()
+            assert certifier.read(given) == key.public_key()
 
     @pytest.mark.parametrize(
         ("given", "why"),
@@ -266,7 +266,7 @@ class TestRead:
     )
     def test_refuses_the_rest_without_repeating_it(self, given: str, why: str) -> None:
         with pytest.raises(UnusableKey, match=why) as refused:
-            clients.read(given)
+            certifier.read(given)
         assert "hunter2" not in refused.value.detail
 
     def test_refuses_a_request_that_somebody_altered(self) -> None:
@@ -282,4 +282,4 @@ class TestRead:
         body = base64.encodebytes(bytes(der)).decode()
         altered = f"-----BEGIN CERTIFICATE REQUEST-----\n{body}-----END CERTIFICATE REQUEST-----"
         with pytest.raises(UnusableKey, match="not signed by its own key"):
-            clients.read(altered)
+            certifier.read(altered)

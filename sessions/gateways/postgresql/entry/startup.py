@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sessions.gateways.postgresql import framing
-from sessions.gateways.postgresql.parts import NotLetIn, Reach
+from sessions.gateways.postgresql.interfaces import AccessRefused, TargetConnection
+from sessions.gateways.postgresql.protocol import framing
 
 _IDENTITY = {"role", "session_authorization"}
 _OFF = {"off", "false", "no", "0", ""}
@@ -16,7 +16,7 @@ _SETTING = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class StartupParameters:
     """A startup message, understood. `settings` are what is passed on to the target, `unknown`
     the protocol options (`_pq_.…`) that we don't speak.
     """
@@ -31,54 +31,58 @@ class Wishes:
         return self.settings.get("application_name", "")
 
 
-def read(body: bytes) -> Wishes:
-    """Return the wishes. Raises framing.Malformed, and NotLetIn for what can't be had here."""
+def read(body: bytes) -> StartupParameters:
+    """Return the parameters. Raises framing.Malformed, and AccessRefused for what can't be
+    had here.
+    """
     pairs = framing.startup_parameters(body)
     unknown = tuple(name for name in pairs if name.startswith("_pq_."))
     settings = {name: value for name, value in pairs.items() if name not in unknown}
     user = settings.pop("user", "")
     database = settings.pop("database", "") or user
     if not user:
-        raise NotLetIn("No user name was given: use the one that your grant's page shows.")
+        raise AccessRefused("No user name was given: use the one that your grant's page shows.")
     if settings.pop("replication", "").lower() not in _OFF:
-        raise NotLetIn(
+        raise AccessRefused(
             "Replication can't be had through this gateway: a grant gives a role, not a copy "
             "of the database."
         )
     named = {name.lower() for name in settings} | set(_options(settings.get("options", "")))
     if forbidden := sorted(named & _IDENTITY):
-        raise NotLetIn(
+        raise AccessRefused(
             f"{' and '.join(forbidden)} can't be set at log-in: your grant says who you are. "
             "Take it out of the connection's options."
         )
-    return Wishes(user, database, settings, unknown)
+    return StartupParameters(user, database, settings, unknown)
 
 
-def database_for(wishes: Wishes, reach: Reach) -> str:
-    """Return the database to connect to. Raises NotLetIn, naming those that may be had."""
-    allowed = reach.databases or (reach.database,)
-    if wishes.database in allowed:
-        return wishes.database
-    if wishes.database == wishes.user:  # What clients send when nobody named one.
-        return reach.database
-    raise NotLetIn(
-        f"This grant does not reach a database {wishes.database[:63]!r}. Connect to "
+def database_for(parameters: StartupParameters, target_connection: TargetConnection) -> str:
+    """Return the database to connect to. Raises AccessRefused, naming those that may be had."""
+    allowed = target_connection.databases or (target_connection.database,)
+    if parameters.database in allowed:
+        return parameters.database
+    if parameters.database == parameters.user:  # What clients send when nobody named one.
+        return target_connection.database
+    raise AccessRefused(
+        f"This grant does not reach a database {parameters.database[:63]!r}. Connect to "
         f"{' or '.join(allowed)}."
     )
 
 
-def settings_for(wishes: Wishes, reach: Reach) -> dict[str, str]:
+def settings_for(
+    parameters: StartupParameters, target_connection: TargetConnection
+) -> dict[str, str]:
     """Return the startup parameters for the target; what the role needs comes last and holds."""
-    settings = dict(wishes.settings)
-    if reach.options:
-        settings["options"] = f"{settings.get('options', '')} {reach.options}".strip()
+    settings = dict(parameters.settings)
+    if target_connection.options:
+        settings["options"] = f"{settings.get('options', '')} {target_connection.options}".strip()
     return settings
 
 
 def _options(written: str) -> Iterator[str]:
     """Yield the names of settings in an `options` string (`-c name=value`, `--name=value`).
 
-    Raises NotLetIn for any other switch of the server's.
+    Raises AccessRefused for any other switch of the server's.
     """
     words = iter(_words(written))
     for word in words:
@@ -90,7 +94,7 @@ def _options(written: str) -> Iterator[str]:
             setting = ""
         found = _SETTING.fullmatch(setting)
         if not found:
-            raise NotLetIn(
+            raise AccessRefused(
                 f"The connection's options hold {word[:40]!r}; only settings (-c name=value) can "
                 "be passed on."
             )

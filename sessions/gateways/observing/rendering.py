@@ -23,7 +23,7 @@ def plain(text: str) -> str:
     return text
 
 
-def asked(
+def statement(
     database: str, status: str, shown: str, parameters: Sequence[str | None] = (), note: str = ""
 ) -> bytes:
     """Return the lines of a statement that is about to be run; `shown` went through `plain`."""
@@ -46,7 +46,7 @@ def _parameter(value: str | None) -> str:
     return f"'{plain(value)}'"
 
 
-def answered(tag: str, milliseconds: float) -> bytes:
+def completed(tag: str, milliseconds: float) -> bytes:
     return f"{_DIM}{plain(tag)}  {milliseconds:.1f} ms{_PLAIN}\r\n".encode()
 
 

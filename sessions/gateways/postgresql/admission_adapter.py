@@ -1,4 +1,4 @@
-"""The house that the proxy stands in: its books, its recorder, its connector."""
+"""Admits people and looks after their sessions, by the database, the recorder and the connector."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ from jit.kernel.errors import DomainError, NotAllowed
 from jit.workflow import reach as workflow
 from jit.workflow.credential import CredentialBusy
 from sessions import queries
-from sessions.gateways.house import House, LiveSession
-from sessions.gateways.postgresql import scram
-from sessions.gateways.postgresql.door import NO_ENTRY, USED
+from sessions.gateways.interfaces import LiveSession, RecordingSink
+from sessions.gateways.postgresql.entry.authentication import NO_ENTRY, USED
+from sessions.gateways.postgresql.interfaces import (
+    AccessRefused,
+    AdmittedSession,
+    AuthenticationAttempt,
+    RunningSession,
+    TargetConnection,
+)
 from sessions.gateways.postgresql.offer import VERIFIER, databases
-from sessions.gateways.postgresql.parts import Admitted, Knock, Live, NotLetIn, Reach
-from sessions.gateways.postgresql.parts import Tape as AnyTape
+from sessions.gateways.postgresql.protocol import scram
+from sessions.gateways.supervisor import SessionSupervisor
 from sessions.models import GatewayProcess, OneUseToken
 from sessions.operations import admission, moving, tokens
 from sessions.operations.admission import Admission, Caller
@@ -40,11 +46,11 @@ _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between two looks at a credential that is being made."""
 
 
-class Keeper:
-    """What `parts.House` asks for, by the books, the recorder and the connector."""
+class AdmissionAdapter:
+    """The `interfaces.SessionBroker` of a gateway process."""
 
-    def __init__(self, *, house: House, recorder: Recorder) -> None:
-        self._house = house
+    def __init__(self, *, supervisor: SessionSupervisor, recorder: Recorder) -> None:
+        self._supervisor = supervisor
         self._recorder = recorder
         self._targets: dict[UUID, Admission] = {}
 
@@ -52,25 +58,25 @@ class Keeper:
         return scram.salt_of(_external_name(name))
 
     async def verifiers(self, name: str) -> Sequence[scram.Verifier]:
-        known = await self._house.ask(_tokens, name=name)
+        known = await self._supervisor.ask(_tokens, name=name)
         return [scram.read(token.verifier[VERIFIER]) for token in known]
 
-    async def admit(self, knock: Knock) -> Admitted:
+    async def admit(self, attempt: AuthenticationAttempt) -> AdmittedSession:
         # Once begun it is finished, whoever hangs up meanwhile: its session must be closed.
-        work = self._house.spawn(self._open(knock), awaited=True)
+        work = self._supervisor.spawn(self._open(attempt), awaited=True)
         try:
-            opened, reach = await asyncio.shield(work)
+            opened, target_connection = await asyncio.shield(work)
         except asyncio.CancelledError:
             work.add_done_callback(self._nobody_came)
             raise
         except _Refused as refused:
             if refused.session_id:
                 self._over(refused.session_id, ClosedBecause.LOST, str(refused))
-            raise NotLetIn(str(refused)) from None
+            raise AccessRefused(str(refused)) from None
         except DomainError as refusal:
-            raise NotLetIn(refusal.detail) from None
+            raise AccessRefused(refusal.detail) from None
         self._targets[opened.session_id] = opened
-        return Admitted(
+        return AdmittedSession(
             session_id=opened.session_id,
             grant_id=opened.grant_id,
             person=opened.username,
@@ -78,12 +84,14 @@ class Keeper:
             role=opened.role,
             over_at=opened.over_at,
             record=opened.record,
-            reach=reach,
+            target_connection=target_connection,
         )
 
-    async def _open(self, knock: Knock) -> tuple[Admission, Reach]:
+    async def _open(self, attempt: AuthenticationAttempt) -> tuple[Admission, TargetConnection]:
         """Open a session and return how its target is reached. Raises DomainErrors."""
-        opened = await self._house.ask(_admit, knock=knock, gateway=self._house.gateway)
+        opened = await self._supervisor.ask(
+            _admit, attempt=attempt, gateway=self._supervisor.gateway
+        )
         try:
             return opened, _reach(opened, await self._credential(opened))
         except DomainError as refusal:
@@ -99,12 +107,12 @@ class Keeper:
         """
         for pause in _PAUSES:
             try:
-                return await self._house.ask(workflow.reach, grant_id=opened.grant_id)
+                return await self._supervisor.ask(workflow.reach, grant_id=opened.grant_id)
             except CredentialBusy:
                 await asyncio.sleep(pause)
-        return await self._house.ask(workflow.reach, grant_id=opened.grant_id)
+        return await self._supervisor.ask(workflow.reach, grant_id=opened.grant_id)
 
-    def record(self, admitted: Admitted, on_failure: Callable[[str], None]) -> Tape | None:
+    def record(self, admitted: AdmittedSession, on_failure: Callable[[str], None]) -> Tape | None:
         if admitted.record == "none":
             return None
         try:
@@ -119,28 +127,28 @@ class Keeper:
         except SpoolUnavailable as unavailable:
             log.exception("session %s is not recorded", admitted.session_id)
             if admitted.record == "required":
-                raise NotLetIn(str(unavailable)) from unavailable
+                raise AccessRefused(str(unavailable)) from unavailable
             return None
 
-    async def enter(self, admitted: Admitted, live: Live) -> None:
-        self._house.welcome(
+    async def enter(self, admitted: AdmittedSession, live: RunningSession) -> None:
+        self._supervisor.register(
             session_id=admitted.session_id,
-            live=_Welcomed(live),
+            live=_AsLiveSession(live),
             over_at=admitted.over_at,
         )
-        await self._house.ask(moving.went_live, session_id=admitted.session_id)
+        await self._supervisor.ask(moving.went_live, session_id=admitted.session_id)
 
     async def leave(
-        self, admitted: Admitted, tape: AnyTape | None, because: str, comment: str
+        self, admitted: AdmittedSession, recording: RecordingSink | None, because: str, comment: str
     ) -> None:
         self._targets.pop(admitted.session_id, None)
-        if isinstance(tape, Tape):
-            await tape.close()
+        if isinstance(recording, Tape):
+            await recording.close()
         self._over(admitted.session_id, ClosedBecause(because), comment)
 
-    async def terminate(self, admitted: Admitted, pid: int) -> None:
+    async def terminate(self, admitted: AdmittedSession, pid: int) -> None:
         opened = self._targets[admitted.session_id]
-        await self._house.ask(
+        await self._supervisor.ask(
             _terminate,
             config=opened.target_config,
             external_name=opened.external_name,
@@ -148,20 +156,20 @@ class Keeper:
         )
 
     def _over(self, session_id: UUID, because: ClosedBecause, comment: str) -> None:
-        self._house.farewell(
+        self._supervisor.unregister(
             Closing(session_id=session_id, because=because, comment=comment[:1000])
         )
 
-    def _nobody_came(self, work: asyncio.Task[tuple[Admission, Reach]]) -> None:
+    def _nobody_came(self, work: asyncio.Task[tuple[Admission, TargetConnection]]) -> None:
         if not work.cancelled() and work.exception() is None:
             said = "Nobody waited for the answer at the door."
             self._over(work.result()[0].session_id, ClosedBecause.LOST, said)
 
 
-class _Welcomed(LiveSession):
-    """A session as the house knows it."""
+class _AsLiveSession(LiveSession):
+    """A session as the supervisor knows it."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: RunningSession) -> None:
         self._live = live
 
     def warn(self, sentence: str) -> Awaitable[None]:  # type: ignore[override] # a coroutine is one
@@ -175,7 +183,7 @@ class _Welcomed(LiveSession):
 
 
 class _Refused(NotAllowed):
-    """Nobody comes in; a session that was opened for them in the books is to be closed."""
+    """Nobody comes in; a session that was opened for them in the database is to be closed."""
 
     def __init__(self, sentence: str, session_id: UUID | None = None) -> None:
         super().__init__(sentence)
@@ -194,20 +202,20 @@ def _external_name(name: str) -> str:
         return name[:63]
 
 
-def _admit(knock: Knock, gateway: GatewayProcess) -> Admission:
+def _admit(attempt: AuthenticationAttempt, gateway: GatewayProcess) -> Admission:
     """Use the password up, and ask whether its grant may be used."""
-    wanted, caller = _caller(knock)
+    wanted, caller = _caller(attempt)
     return admission.authorise(wanted=wanted, kind=KIND, caller=caller, gateway=gateway)
 
 
-def _caller(knock: Knock) -> tuple[str, Caller]:
-    if knock.proof == "certificate":
-        grant = queries.grant_named(_external_name(knock.name))
+def _caller(attempt: AuthenticationAttempt) -> tuple[str, Caller]:
+    if attempt.proof == "certificate":
+        grant = queries.grant_named(_external_name(attempt.name))
         if grant is None:
             raise _Refused("The grant of this certificate is not known here.")
         wanted, user, proof = str(grant.pk), grant.user, Proof.CERTIFICATE
     else:
-        proven = (t for t in _tokens(knock.name) if t.verifier[VERIFIER] == str(knock.verifier))
+        proven = (t for t in _tokens(attempt.name) if t.verifier[VERIFIER] == str(attempt.verifier))
         token = next(proven, None)
         used = token and tokens.redeem_proven(token=token, door=Door.POSTGRESQL)
         if used is None:
@@ -217,8 +225,8 @@ def _caller(knock: Knock) -> tuple[str, Caller]:
         user=user,
         door=Door.POSTGRESQL,
         proof=proof,
-        source_address=knock.source_address,
-        client=knock.client,
+        source_address=attempt.source_address,
+        client=attempt.client,
     )
 
 
@@ -230,12 +238,12 @@ def _why_dead(token: OneUseToken | None) -> str:
     return (grant and admission.why_over(grant, db.now())) or USED
 
 
-def _reach(opened: Admission, credential: Mapping[str, Any]) -> Reach:
+def _reach(opened: Admission, credential: Mapping[str, Any]) -> TargetConnection:
     """Return the way that the connector itself takes to the target, not that of people."""
     config = PostgreSQLConfig.parse(opened.target_config)
     role = PostgreSQLRole.parse(opened.role_config)
     reached = databases(config, role)
-    return Reach(
+    return TargetConnection(
         host=config.host,
         port=config.port,
         database=reached[0],

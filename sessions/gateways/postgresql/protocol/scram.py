@@ -19,7 +19,7 @@ _VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d{1,7}):([^$]+)\$([^:]+):(.+)")
 _BINDING_TYPE = "tls-server-end-point"
 
 
-class Mismatch(Exception):
+class ScramMismatch(Exception):
     """The other end did not prove itself, or does not keep to the protocol."""
 
 
@@ -42,7 +42,7 @@ def read(written: str) -> Verifier:
     """Return the verifier that `str()` wrote. Raises Mismatch."""
     found = _VERIFIER.fullmatch(written)
     if not found:
-        raise Mismatch("this is no SCRAM-SHA-256 verifier")
+        raise ScramMismatch("this is no SCRAM-SHA-256 verifier")
     return Verifier(_unb64(found[2]), int(found[1]), _unb64(found[3]), _unb64(found[4]))
 
 
@@ -67,7 +67,7 @@ def endpoint_hash(certificate: bytes, *, digest: str = "sha256") -> bytes:
     return hashlib.new("sha256" if digest in {"md5", "sha1"} else digest, certificate).digest()
 
 
-class Server:
+class ScramServer:
     """One exchange as the server, about passwords with this salt and ITERATIONS. With `binding`
     (see endpoint_hash) the -PLUS form is offered as well.
     """
@@ -85,19 +85,19 @@ class Server:
         """Return the server-first-message. Raises Mismatch."""
         flag, authzid, bare = _split(_ascii(told), 3)
         if mechanism not in self.mechanisms:
-            raise Mismatch(f"the mechanism {mechanism[:40]!r} was not offered")
+            raise ScramMismatch(f"the mechanism {mechanism[:40]!r} was not offered")
         if mechanism == PLUS:
             if flag != f"p={_BINDING_TYPE}":
-                raise Mismatch("only the channel binding tls-server-end-point is spoken")
+                raise ScramMismatch("only the channel binding tls-server-end-point is spoken")
         elif flag not in {"n", "y"} or (flag == "y" and self._binding):
             # "y" says: you don't offer -PLUS. We did, so somebody between us took it away.
-            raise Mismatch("the channel binding was taken off on the way")
+            raise ScramMismatch("the channel binding was taken off on the way")
         if authzid:
-            raise Mismatch("nobody may act for another name")
+            raise ScramMismatch("nobody may act for another name")
         # PostgreSQL ignores the name in here (libpq sends an empty one), and so do we.
         name, nonce = _split(bare, 2)
         if not name.startswith("n=") or not nonce.startswith("r=") or "," in nonce or nonce == "r=":
-            raise Mismatch("the client's first message can't be read")
+            raise ScramMismatch("the client's first message can't be read")
         self._gs2 = f"{flag},,"
         self._nonce = nonce[2:] + _b64(secrets.token_bytes(18))
         said = f"r={self._nonce},s={_b64(self._salt)},i={ITERATIONS}"
@@ -115,18 +115,18 @@ class Server:
         if self._gs2.startswith("p="):
             expected += self._binding or b""
         if channel != f"c={_b64(expected)}":
-            raise Mismatch("the channel is not the one that was bound")
+            raise ScramMismatch("the channel is not the one that was bound")
         if not hmac.compare_digest(nonce, f"r={self._nonce}"):
-            raise Mismatch("the nonce is not ours")
+            raise ScramMismatch("the nonce is not ours")
         proof = _unb64(proof_text)
         auth = f"{self._auth_start},{without_proof}".encode()
         proven = [each for each in verifiers if _proves(proof, each, auth)]
         if not proven:
-            raise Mismatch("the password is another")
+            raise ScramMismatch("the password is another")
         return proven[0], b"v=" + _b64(_hmac(proven[0].server_key, auth)).encode()
 
 
-class Client:
+class ScramClient:
     """One exchange as the client, who also checks the server's proof."""
 
     def __init__(self, password: str, *, binding: bytes | None = None) -> None:
@@ -144,9 +144,9 @@ class Client:
         said = _ascii(told)
         nonce, salt, iterations = _split(said, 3)
         if not nonce.startswith(self._bare[3:]) or not salt.startswith("s="):
-            raise Mismatch("the server's first message can't be read")
+            raise ScramMismatch("the server's first message can't be read")
         if not re.fullmatch(r"i=\d{1,7}", iterations):
-            raise Mismatch("the server's count of iterations can't be read")
+            raise ScramMismatch("the server's count of iterations can't be read")
         salted = hashlib.pbkdf2_hmac(
             "sha256", self._password.encode(), _unb64(salt[2:]), int(iterations[2:])
         )
@@ -162,7 +162,7 @@ class Client:
         """Raise Mismatch unless the server knows the password too."""
         expected = b"v=" + _b64(self._server_signature).encode()
         if not self._server_signature or not hmac.compare_digest(told, expected):
-            raise Mismatch("the target did not prove that it knows the password")
+            raise ScramMismatch("the target did not prove that it knows the password")
 
 
 def _proves(proof: bytes, verifier: Verifier, auth: bytes) -> bool:
@@ -175,17 +175,17 @@ def _proves(proof: bytes, verifier: Verifier, auth: bytes) -> bool:
 def _split(text: str, parts: int) -> list[str]:
     found = text.split(",", parts - 1)
     if len(found) != parts:
-        raise Mismatch("a SCRAM message has too few parts")
+        raise ScramMismatch("a SCRAM message has too few parts")
     return found
 
 
 def _ascii(told: bytes) -> str:
     if len(told) > _LONGEST:
-        raise Mismatch("a SCRAM message is too long")
+        raise ScramMismatch("a SCRAM message is too long")
     try:
         return told.decode("ascii")
     except UnicodeDecodeError:
-        raise Mismatch("a SCRAM message is not ASCII") from None
+        raise ScramMismatch("a SCRAM message is not ASCII") from None
 
 
 def _b64(raw: bytes) -> str:
@@ -196,7 +196,7 @@ def _unb64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise Mismatch("a SCRAM message is not base64") from None
+        raise ScramMismatch("a SCRAM message is not base64") from None
 
 
 def _hmac(key: bytes, text: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sessions.gateways.postgresql import lexing
+from sessions.gateways.postgresql.protocol import lexing
 
 MASK = "'********'"
 _LITERALS = {"string", "escaped", "dollar"}

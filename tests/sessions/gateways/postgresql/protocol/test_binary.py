@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessions.gateways.postgresql import binary
+from sessions.gateways.postgresql.protocol import binary
 from tests.sessions.gateways.postgresql.ground import Ground
 
 VALUES = {

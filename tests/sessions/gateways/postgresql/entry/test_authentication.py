@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from jit.kernel import clock
-from sessions.gateways.postgresql import scram
+from sessions.gateways.postgresql.protocol import scram
 from tests.sessions.gateways.postgresql.ground import Ground, running, until
 from tests.sessions.gateways.postgresql.raw import Raw
 
@@ -30,14 +30,14 @@ def refusal(dsn: str) -> str:
 
 class TestPasswords:
     def test_the_right_one_opens_once(self, ground: Ground) -> None:
-        password = ground.house.password_for("jit_writer")
+        password = ground.broker.password_for("jit_writer")
         ground.connect(password=password).close()
         again = refusal(ground.dsn(password=password))
         assert "for one log-in only" in again
         assert "fetch a fresh one" in again
 
     def test_wrong_ones_and_names_that_do_not_exist_sound_the_same(self, ground: Ground) -> None:
-        ground.house.password_for("jit_writer")
+        ground.broker.password_for("jit_writer")
         wrong = refusal(ground.dsn(password="wrong"))
         nobody = refusal(ground.dsn(name="jit_nobody", password="wrong"))
         assert wrong == nobody
@@ -58,17 +58,17 @@ class TestPasswords:
         """So do programs that are given a function instead of a password."""
         with Raw(ground) as raw:
             raw.startup({"user": "jit_writer", "database": "shop"})
-            client = scram.Client("")
+            client = scram.ScramClient("")
             raw.send_sasl(client.first().decode())
             asked = raw.until(b"R")[-1][4:]
-            client._password = ground.house.password_for("jit_writer")
+            client._password = ground.broker.password_for("jit_writer")
             raw.send(b"p", client.final(asked))
             client.check(raw.until(b"R")[-1][4:])
             raw.until(b"Z")
 
     def test_the_houses_refusal_is_passed_on(self, ground: Ground) -> None:
-        ground.house.refuses = "Your grant ended at 10:00. Ask again on the web page."
-        assert refusal(ground.dsn()) == ground.house.refuses
+        ground.broker.refuses = "Your grant ended at 10:00. Ask again on the web page."
+        assert refusal(ground.dsn()) == ground.broker.refuses
 
     def test_the_sqlstate_is_that_of_a_wrong_password(self, ground: Ground) -> None:
         with Raw(ground) as raw:
@@ -93,7 +93,7 @@ class TestWishes:
                 " current_setting('application_name')"
             ).fetchone()
         assert row == ("pg_catalog,public", "4s", "report")
-        assert ground.house.knocks[-1].client == "report"
+        assert ground.broker.attempts[-1].client == "report"
 
     @pytest.mark.parametrize(
         "options",
@@ -127,7 +127,7 @@ class TestWishes:
     def test_nobody_becomes_somebody_else_by_options(self, ground: Ground, options: str) -> None:
         said = refusal(ground.dsn(options=options))
         assert "can't be set at log-in" in said or "only settings" in said
-        assert ground.house.knocks == []
+        assert ground.broker.attempts == []
 
     def test_there_is_no_replication(self, ground: Ground) -> None:
         assert "Replication can't be had" in refusal(ground.dsn(replication="database"))
@@ -136,7 +136,9 @@ class TestWishes:
         with ground.root() as root:
             root.execute(f"ALTER ROLE {ground.role} RESET role")
         try:
-            ground.house.reach = replace(ground.house.reach, options="-c role=shop_writer")
+            ground.broker.target_connection = replace(
+                ground.broker.target_connection, options="-c role=shop_writer"
+            )
             with ground.connect(options="-c statement_timeout=4s") as connection:
                 row = connection.execute("SELECT current_user").fetchone()
             assert row == ("shop_writer",)
@@ -148,24 +150,26 @@ class TestWishes:
 class TestHouse:
     @pytest.mark.parametrize("where", ["verifiers", "admit", "enter"])
     def test_that_breaks_lets_nobody_in_and_goes_on(self, ground: Ground, where: str) -> None:
-        ground.house.breaks_at = where
+        ground.broker.breaks_at = where
         assert "could not open your session just now" in refusal(ground.dsn())
-        ground.house.breaks_at = ""
-        ground.house.known.clear()
+        ground.broker.breaks_at = ""
+        ground.broker.known.clear()
         ground.connect().close()
         assert until(lambda: ground.backends() == 0)
 
 
 class TestTarget:
     def test_one_that_is_down_is_said_to_be(self, ground: Ground) -> None:
-        ground.house.reach = replace(ground.house.reach, port=1)
+        ground.broker.target_connection = replace(ground.broker.target_connection, port=1)
         said = refusal(ground.dsn())
         assert said.startswith("orders-db did not take the connection")
         assert said.endswith("Try again soon.")
         assert ground.closed() == "lost"
 
     def test_its_limit_of_connections_is_told_as_the_grants(self, ground: Ground) -> None:
-        ground.house.reach = replace(ground.house.reach, connection_limit=1)
+        ground.broker.target_connection = replace(
+            ground.broker.target_connection, connection_limit=1
+        )
         with ground.root() as root:
             root.execute(f"ALTER ROLE {ground.role} CONNECTION LIMIT 1")
         try:
@@ -180,7 +184,9 @@ class TestTarget:
 
     def test_a_role_that_was_renamed_is_named(self, ground: Ground) -> None:
         """On 18 the server lets the bare log-in role in, which may do nothing."""
-        ground.house.reach = replace(ground.house.reach, role="shop_writer")
+        ground.broker.target_connection = replace(
+            ground.broker.target_connection, role="shop_writer"
+        )
         ground.connect().close()
         with ground.root() as root:
             root.execute("ALTER ROLE shop_writer RENAME TO shop_scribe")
@@ -193,11 +199,13 @@ class TestTarget:
         assert said.endswith("Trying again does not help: tell your operators.")
 
     def test_a_role_that_is_gone_is_not_the_clients_password(self, ground: Ground) -> None:
-        ground.house.reach = replace(ground.house.reach, user="jit_gone")
+        ground.broker.target_connection = replace(ground.broker.target_connection, user="jit_gone")
         assert "orders-db did not take the connection" in refusal(ground.dsn())
 
     def test_one_without_tls_where_it_is_demanded(self, ground: Ground) -> None:
-        ground.house.reach = replace(ground.house.reach, sslmode="verify-full")
+        ground.broker.target_connection = replace(
+            ground.broker.target_connection, sslmode="verify-full"
+        )
         assert "speaks no TLS, which its sslmode verify-full demands" in refusal(ground.dsn())
 
 
@@ -255,11 +263,11 @@ class TestClientCertificates:
             tmp_path, (root_name, ec.generate_private_key(ec.SECP256R1())), "jit_foreign"
         )
         with running("18", tmp_path / "gateway", client_authority=clients) as ground:
-            ground.house.names_by_certificate.add("jit_writer")
+            ground.broker.names_by_certificate.add("jit_writer")
             shown = {"sslcert": certificate, "sslkey": key, "password": "none"}
             with ground.connect(**shown) as connection:
                 assert connection.execute("SELECT 1").fetchone() == (1,)
-            assert ground.house.knocks[-1].proof == "certificate"
+            assert ground.broker.attempts[-1].proof == "certificate"
             # Another's name still takes that one's password.
             assert "Nothing opens" in refusal(ground.dsn(name="jit_other", **shown))
             # A certificate of another authority opens not even the TLS.

@@ -1,21 +1,22 @@
-"""What the proxy needs from the house it stands in: who may enter, what records, who ends it."""
+"""What the proxy needs of the process it runs in: who is admitted, what records, who ends it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
-from sessions.gateways.postgresql.scram import Verifier
+from sessions.gateways.interfaces import RecordingSink
+from sessions.gateways.postgresql.protocol.scram import Verifier
 
 
-class NotLetIn(Exception):
-    """Whoever knocked may not enter; the message is the sentence for them."""
+class AccessRefused(Exception):
+    """Who asked is not admitted; the message is the sentence for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class TargetConnection:
     """The way to the target and the ephemeral role to use there."""
 
     host: str
@@ -37,7 +38,7 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
+class AdmittedSession:
     """An access session that was opened for somebody who proved who they are."""
 
     session_id: UUID
@@ -49,12 +50,12 @@ class Admitted:
     """By `time.monotonic`."""
     record: str
     """"required", "best_effort" or "none"."""
-    reach: Reach
+    target_connection: TargetConnection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Knock:
-    """What is known of whoever wants in, before the house is asked."""
+class AuthenticationAttempt:
+    """What is known of somebody who asks for a session, before the broker is asked."""
 
     name: str
     proof: str
@@ -65,26 +66,16 @@ class Knock:
     database: str
 
 
-class Tape(Protocol):
-    """One session's recording."""
-
-    def output(self, data: bytes) -> None: ...
-    def mark(self, fact: Mapping[str, Any]) -> None: ...
-    async def room(self) -> None: ...
-    @property
-    def failed(self) -> str: ...
-
-
-class Live(Protocol):
-    """A session that the house may warn and end."""
+class RunningSession(Protocol):
+    """A session that the broker may have warned and ended."""
 
     async def warn(self, sentence: str) -> None: ...
     async def end(self, because: str, sentence: str) -> None: ...
     def abort(self) -> None: ...
 
 
-class House(Protocol):
-    """The process's house-keeping as this gateway uses it."""
+class SessionBroker(Protocol):
+    """Gives sessions to those who prove who they are, and closes them."""
 
     def salt(self, name: str) -> bytes:
         """Return the salt of all passwords under this user name, known or not."""
@@ -94,19 +85,21 @@ class House(Protocol):
         whoever proves one of these is told what became of it.
         """
 
-    async def admit(self, knock: Knock) -> Admitted:
-        """Open an access session, using the password up. Raises NotLetIn."""
+    async def admit(self, attempt: AuthenticationAttempt) -> AdmittedSession:
+        """Open an access session, using the password up. Raises AccessRefused."""
 
-    def record(self, admitted: Admitted, on_failure: Callable[[str], None]) -> Tape | None:
-        """Return the recording, or None where there is to be none. Raises NotLetIn."""
+    def record(
+        self, admitted: AdmittedSession, on_failure: Callable[[str], None]
+    ) -> RecordingSink | None:
+        """Return the recording, or None where there is to be none. Raises AccessRefused."""
 
-    def enter(self, admitted: Admitted, live: Live) -> Awaitable[None]:
+    def enter(self, admitted: AdmittedSession, live: RunningSession) -> Awaitable[None]:
         """Say that the session is live: from now on it is warned and ended in time."""
 
     async def leave(
-        self, admitted: Admitted, tape: Tape | None, because: str, comment: str
+        self, admitted: AdmittedSession, recording: RecordingSink | None, because: str, comment: str
     ) -> None:
         """Close the session and its recording."""
 
-    async def terminate(self, admitted: Admitted, pid: int) -> None:
+    async def terminate(self, admitted: AdmittedSession, pid: int) -> None:
         """End this backend on the target, with our service account there."""

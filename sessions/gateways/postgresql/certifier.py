@@ -1,7 +1,8 @@
 """Certificates for people's keys: they open one grant as often as wanted, until its end.
 
 The gateway takes a certificate of the client authority whose common name is a live grant's name
-(`door`, `keeper`), and asks for every session whether the grant may be used.
+(`entry.authentication`, `admission_adapter`), and asks for every session whether the grant may
+be used.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _EXPECTED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Authority:
+class ClientAuthority:
     certificate: x509.Certificate
     key: PrivateKey
 
@@ -82,7 +83,7 @@ def read(text: str) -> PublicKey:
     return key
 
 
-def _authority(grant: Grant) -> Authority:
+def _authority(grant: Grant) -> ClientAuthority:
     found = client_authority()
     if found is None or not found[1]:
         raise NoCertificatesHere(
@@ -106,11 +107,11 @@ def _authority(grant: Grant) -> Authority:
             "No certificate can be signed now: the client authority's key is not that of its "
             "certificate."
         )
-    return Authority(certificate, key)
+    return ClientAuthority(certificate, key)
 
 
 def _certificate(
-    authority: Authority, key: PublicKey, name: str, now: dt.datetime, ends_at: dt.datetime
+    authority: ClientAuthority, key: PublicKey, name: str, now: dt.datetime, ends_at: dt.datetime
 ) -> str:
     """Return the certificate in PEM; its end is a whole second, never after the grant's."""
     end = min(ends_at, authority.certificate.not_valid_after_utc).replace(microsecond=0)

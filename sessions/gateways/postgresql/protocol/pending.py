@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Any
 
 
-class Kind(Enum):
+class MessageKind(Enum):
     PARSE = auto()
     BIND = auto()
     DESCRIBE = auto()
@@ -21,12 +21,12 @@ class Kind(Enum):
     COPY_END = auto()
 
 
-ENDS_A_CYCLE = {Kind.SYNC, Kind.QUERY, Kind.CALL}
+ENDS_A_CYCLE = {MessageKind.SYNC, MessageKind.QUERY, MessageKind.CALL}
 """What the backend answers with ReadyForQuery."""
 
 
 @dataclass(slots=True)
-class Prepared:
+class PreparedStatement:
     """A statement that was parsed. `shown` and `text` are fit for the record; `types` are
     object ids of the parameters' types, as far as they are known.
     """
@@ -38,12 +38,12 @@ class Prepared:
 
 
 @dataclass(slots=True)
-class Asked:
+class PendingQuery:
     """One message that will be answered."""
 
-    kind: Kind
+    kind: MessageKind
     at: float = 0.0
-    prepared: Prepared | None = None
+    prepared: PreparedStatement | None = None
     portal: str = ""
     parameters: list[str | None] = field(default_factory=list)
     parameters_cut: bool = False
@@ -56,6 +56,10 @@ class Asked:
     meant: Any = None
     """What `name` meant in `names` before this was asked."""
 
+    @property
+    def prepared_name(self) -> str:
+        return self.prepared.name if self.prepared else ""
+
     def undo(self) -> None:
         """Give the name its old meaning back: the backend did not do what was asked."""
         if self.names is None:
@@ -65,49 +69,49 @@ class Asked:
             self.names[self.name] = self.meant
 
 
-class Queue:
+class PendingQueries:
     """The unanswered ones. Follows the backend's own rules of skipping: after an error in the
     extended protocol it reads on to the next Sync, and while it takes in a COPY it ignores Sync
     (PostgreSQL documentation, sections 54.2.3 and 54.2.6).
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[Asked] = deque()
-        self._skipped: list[Asked] = []
+        self._waiting: deque[PendingQuery] = deque()
+        self._skipped: list[PendingQuery] = []
         self._skipping = False
         self._copying = False
 
-    def add(self, asked: Asked) -> None:
+    def add(self, asked: PendingQuery) -> None:
         """Expect an answer to `asked`, unless the backend will skip it."""
-        if asked.kind is Kind.COPY_END and self._copying:
+        if asked.kind is MessageKind.COPY_END and self._copying:
             self._copying = False
-        elif asked.kind is Kind.SYNC and self._copying:
+        elif asked.kind is MessageKind.SYNC and self._copying:
             pass
-        elif asked.kind is not Kind.SYNC and self._skipping:
+        elif asked.kind is not MessageKind.SYNC and self._skipping:
             self._skipped.append(asked)
         else:
-            self._skipping = self._skipping and asked.kind is not Kind.SYNC
+            self._skipping = self._skipping and asked.kind is not MessageKind.SYNC
             self._waiting.append(asked)
 
-    def skipped(self) -> list[Asked]:
+    def skipped(self) -> list[PendingQuery]:
         """Take what the backend skipped because it was asked after an error."""
         skipped, self._skipped = self._skipped, []
         return skipped
 
-    def head(self) -> Asked | None:
+    def head(self) -> PendingQuery | None:
         """Return what the next answer is to."""
-        while self._waiting and self._waiting[0].kind is Kind.COPY_END:
+        while self._waiting and self._waiting[0].kind is MessageKind.COPY_END:
             self._waiting.popleft()
         return self._waiting[0] if self._waiting else None
 
-    def done(self, *kinds: Kind) -> Asked | None:
+    def done(self, *kinds: MessageKind) -> PendingQuery | None:
         """Take off what the next answer is to, if it is of one of these kinds."""
         head = self.head()
         if head is None or head.kind not in kinds:
             return None
         return self._waiting.popleft()
 
-    def ready(self) -> Asked | None:
+    def ready(self) -> PendingQuery | None:
         """Take off everything up to what ReadyForQuery answers, and return that."""
         self._copying = self._skipping = False
         while self._waiting:
@@ -120,18 +124,18 @@ class Queue:
         """Forget what the backend will not answer, now that it waits for a COPY's data."""
         head = self.head()
         rest = list(self._waiting)[1:]
-        kept: list[Asked] = []
+        kept: list[PendingQuery] = []
         self._copying = True
         for number, each in enumerate(rest):
-            if each.kind is Kind.COPY_END:
+            if each.kind is MessageKind.COPY_END:
                 self._copying = False
                 kept += rest[number + 1 :]
                 break
-            if each.kind is not Kind.SYNC:
+            if each.kind is not MessageKind.SYNC:
                 kept.append(each)
         self._waiting = deque([*([head] if head else []), *kept])
 
-    def fails(self) -> tuple[Asked | None, list[Asked]]:
+    def fails(self) -> tuple[PendingQuery | None, list[PendingQuery]]:
         """Return what failed and what the backend skips because of it; a simple query stays
         until its ReadyForQuery.
         """
@@ -142,10 +146,10 @@ class Queue:
         if head.kind in ENDS_A_CYCLE:
             return head, []
         self._waiting.popleft()
-        skipped: list[Asked] = []
+        skipped: list[PendingQuery] = []
         self._skipping = True
         while self._waiting:
-            if self._waiting[0].kind is Kind.SYNC:
+            if self._waiting[0].kind is MessageKind.SYNC:
                 self._skipping = False
                 break
             skipped.append(self._waiting.popleft())

@@ -1,0 +1,1 @@
+"""From a connection's first byte to somebody who is known, or a refusal."""

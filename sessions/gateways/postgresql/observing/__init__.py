@@ -1,0 +1,1 @@
+"""What passes through a session, statement by statement, for its recording."""

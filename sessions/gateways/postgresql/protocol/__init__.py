@@ -1,0 +1,1 @@
+"""PostgreSQL's protocol: messages, values, statements, SCRAM. No I/O, no Django here."""
