@@ -23,6 +23,7 @@ class Action(StrEnum):
     GRANT_ENDED = "grant.ended"
     GRANT_WITHDRAWN = "grant.withdrawn"
     GRANT_CREDENTIAL_SHOWN = "grant.credential-shown"
+    GRANT_CREDENTIAL_REFUSED = "grant.credential-refused"
     GRANT_ATTEMPT_FAILED = "grant.attempt-failed"
     GRANT_REVOCATION_STUCK = "grant.revocation-stuck"
     GRANT_LOST = "grant.lost"

@@ -10,6 +10,7 @@ from jit.identity.models import User
 from jit.identity.permissions import Permission
 from jit.kernel import db
 from jit.kernel.errors import NotAllowed
+from jit.workflow import ask_again
 
 
 def may_revoke(user: User, grant: Grant) -> bool:
@@ -38,5 +39,16 @@ def require_may_ask_about(user: User, username: str) -> None:
 
 
 def still_holds(grant: Grant) -> bool:
-    """Return whether an ACTIVE grant has time left by the database's clock, and a holder."""
-    return grant.ends_at is not None and grant.ends_at > db.now() and grant.user.is_active
+    """Return whether an ACTIVE grant may be used now: it has time left by the database's clock,
+    and account, catalogue and policy, asked again, say so. What is not known is not yes.
+
+    On-call systems are asked, so not inside a transaction.
+    """
+    now = db.now()
+    if grant.ends_at is None or grant.ends_at <= now:
+        return False
+    try:
+        ask_again.before_use(grant, now)
+    except (ask_again.NoLongerEligible, ask_again.NotYet):
+        return False
+    return True

@@ -88,9 +88,10 @@ def _seconds_of(request: ElevationRequest, now: dt.datetime) -> int:
     return min(request.granted_seconds, ruling.max_duration_seconds)
 
 
-def before_session(grant: Grant, now: dt.datetime) -> Ruling | None:
-    """Ask account, catalogue and the policy in force before an access session; return the
-    ruling, or None for a break-glass, whose obligations are those it was used under.
+def before_use(grant: Grant, now: dt.datetime) -> Ruling | None:
+    """Ask account, catalogue and the policy in force before an ACTIVE grant opens a session or
+    what opens one is handed out; return the ruling, or None for a break-glass, whose
+    obligations are those it was used under.
 
     The ticket is the one that was verified for the request: what its closing does to a live
     grant is the policy's `on_ticket_closed`, and the poll of live grants' tickets sees to it.

@@ -15,13 +15,13 @@ from jit.connectors.base import ConnectorError
 from jit.elevation import operations as elevation
 from jit.elevation import provisioning, queries
 from jit.elevation.models import Grant
-from jit.elevation.states import GrantState
+from jit.elevation.states import GRANT, GrantState
 from jit.identity.models import User
 from jit.kernel import db
 from jit.kernel.actor import Actor
 from jit.kernel.errors import Conflict, DomainError, NotAllowed
 from jit.policy import queries as policy
-from jit.workflow import hints, late
+from jit.workflow import ask_again, hints, late
 from jit.workflow.activate import LEASE
 from jit.workflow.ports import sessions
 
@@ -42,6 +42,10 @@ class OnlyThroughGateway(Conflict):
     """What is done with the grant must be recorded, and no gateway is there to record it."""
 
 
+class NoCredentialNow(NotAllowed):
+    """What allowed the grant holds no more, or nobody knows now; the detail says what."""
+
+
 class TargetUnavailable(DomainError):
     """The target does not answer, so no new password could be set."""
 
@@ -51,11 +55,15 @@ class TargetUnavailable(DomainError):
 def show(*, grant_id: UUID, user: User, actor: Actor) -> dict[str, Any]:
     """Return the credential: for the gateway where one serves such targets, else for the
     target itself. The password is wiped here as it is shown; asking again sets a new one,
-    and the one shown before stops working for new connections.
+    and the one shown before stops working for new connections. Whatever allowed the grant is
+    asked again each time, as before a session: a direct credential passes no gateway that would.
 
-    Raises NotYourCredential, CredentialNotActive, CredentialBusy, OnlyThroughGateway,
-    TargetUnavailable.
+    Not inside a transaction. Raises NotYourCredential, CredentialNotActive, NoCredentialNow,
+    CredentialBusy, OnlyThroughGateway, TargetUnavailable.
     """
+    grant = queries.grants().get(pk=grant_id)
+    _check(grant, user, db.now())
+    require_usable(grant=grant, actor=actor)
     with transaction.atomic():
         grant = queries.lock_grant(grant_id)
         now = db.now()
@@ -93,6 +101,31 @@ def show(*, grant_id: UUID, user: User, actor: Actor) -> dict[str, Any]:
             return dict(issued.credential)
     late.undo(grant=grant)
     raise CredentialNotActive(f"This grant is {fresh.state} by now.")
+
+
+def require_usable(*, grant: Grant, actor: Actor) -> None:
+    """Ask account, catalogue and policy again before something that opens the ACTIVE `grant`
+    is handed out (promise 9). Not inside a transaction. Raises NoCredentialNow, on record.
+    """
+    now = db.now()
+    try:
+        ask_again.before_use(grant, now)
+    except (ask_again.NoLongerEligible, ask_again.NotYet) as no:
+        with transaction.atomic():
+            audit.record(
+                action="grant.credential-refused",
+                actor=actor,
+                now=now,
+                subject=audit.subject_of(grant, GRANT),
+                body={"why": str(no)[:1000]},
+                request_id=grant.request_id,
+                grant_id=grant.pk,
+            )
+        waits = isinstance(no, ask_again.NotYet)
+        raise NoCredentialNow(
+            f"Nothing that opens {grant.role.slug} is handed out now: "
+            + (f"it waits for {no}. Try again in a minute." if waits else str(no))
+        ) from no
 
 
 def _why_not_direct(grant: Grant, now: dt.datetime) -> str:

@@ -126,7 +126,7 @@ def _ask(grant: Grant, caller: Caller, now: dt.datetime) -> str:
     if over := why_over(grant, now):
         raise NotAdmitted(over)
     try:
-        ruling = ask_again.before_session(grant, now)
+        ruling = ask_again.before_use(grant, now)
     except (ask_again.NoLongerEligible, ask_again.NotYet) as no:
         _refused(grant, caller, str(no))
         raise NotAdmitted(f"You can't open {grant.role.slug} now: {no}") from no

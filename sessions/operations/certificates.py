@@ -27,7 +27,7 @@ from jit.identity.models import User
 from jit.kernel import db
 from jit.kernel.actor import Actor
 from jit.kernel.errors import DomainError
-from jit.workflow.credential import CredentialNotActive, NotYourCredential
+from jit.workflow.credential import CredentialNotActive, NotYourCredential, require_usable
 from sessions import queries
 from sessions.operations import admission, keys
 
@@ -77,9 +77,12 @@ def certify(*, grant_id: UUID, user: User, public_key: str, actor: Actor) -> str
     """Return a certificate for `public_key` that opens this grant at its gateway until its end,
     with the grant's external name as log-in name; for SSH its role's name does, too.
 
-    Raises NotYourCredential, CredentialNotActive, UnusableKey, NoCertificatesHere.
+    Asks account, catalogue and policy again, so not inside a transaction. Raises
+    NotYourCredential, CredentialNotActive, NoCredentialNow, UnusableKey, NoCertificatesHere.
     """
     grant = elevation.grants().get(pk=grant_id)
+    _check(grant, user, db.now())
+    require_usable(grant=grant, actor=actor)
     if grant.target.kind not in CERTIFIERS:
         raise NoCertificatesHere(f"{grant.target.slug} takes no certificates; use its credential.")
     certifier: Certifier = import_string(CERTIFIERS[grant.target.kind])
@@ -87,16 +90,14 @@ def certify(*, grant_id: UUID, user: User, public_key: str, actor: Actor) -> str
     with transaction.atomic():
         grant = elevation.lock_grant(grant_id)
         now = db.now()
-        _check(grant, user)
-        if grant.ends_at is None or grant.ends_at <= now:
-            raise CredentialNotActive("This grant has ended.")
-        certificate = signing.sign(grant, now, grant.ends_at)
+        ends_at = _check(grant, user, now)
+        certificate = signing.sign(grant, now, ends_at)
         audit.record(
             action="session.certificate-signed",
             actor=actor,
             now=now,
             subject=audit.Subject(type="grant", id=str(grant.pk), label=str(grant)),
-            body={"public_key": signing.public_key, "ends_at": grant.ends_at},
+            body={"public_key": signing.public_key, "ends_at": ends_at},
             request_id=grant.request_id,
             grant_id=grant.pk,
         )
@@ -165,10 +166,14 @@ def _why_refused(grant: Grant, found: openssh.Certificate, trusted: list[str], w
     return ""
 
 
-def _check(grant: Grant, user: User) -> None:
+def _check(grant: Grant, user: User, now: dt.datetime) -> dt.datetime:
+    """Return the end of a grant that `user` may use now."""
     if grant.user_id != user.pk:
         raise NotYourCredential("A certificate is for the person who asked for the grant only.")
     if grant.state != GrantState.ACTIVE:
         raise CredentialNotActive(
             f"This grant is {grant.state}: it can be used only while it is ACTIVE."
         )
+    if grant.ends_at is None or grant.ends_at <= now:
+        raise CredentialNotActive("This grant has ended.")
+    return grant.ends_at

@@ -184,7 +184,7 @@ class TestSessions:
             with undone():
                 resting_on(clause, place)
                 with pytest.raises((ask_again.NoLongerEligible, ask_again.NotYet)):
-                    ask_again.before_session(Grant.objects.get(pk=grant.pk), clock.now())
+                    ask_again.before_use(Grant.objects.get(pk=grant.pk), clock.now())
 
     def test_a_sure_denial_ends_a_grant_whose_ticket_system_is_silent(
         self, world: World, monkeypatch: pytest.MonkeyPatch
