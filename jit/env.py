@@ -93,6 +93,7 @@ def database(url: str) -> dict[str, Any]:
             "connect_timeout": "5",
             **keepalive.LIBPQ,
             **query,
+            "options": keepalive.options(query.get("options", "")),
         },
     }
 

@@ -1,4 +1,5 @@
-"""How long a connection waits for a server that vanished without a good-bye: some ten seconds.
+"""How long a connection waits for a server that vanished without a good-bye, and a database for one
+of our processes that did: some ten seconds.
 
 It is probed after _IDLE seconds of silence, every _INTERVAL seconds, _PROBES times; and what was
 sent to it waits _UNANSWERED seconds for its receipt. Linux by itself asks a silent one after two
@@ -34,3 +35,23 @@ TCP: Final = {
     if hasattr(socket, name)
 }
 """For a socket: the options at IPPROTO_TCP that this system has. SO_KEEPALIVE turns them on."""
+
+SERVER: Final = {
+    "idle_in_transaction_session_timeout": "10s",
+    "tcp_keepalives_idle": str(_IDLE),
+    "tcp_keepalives_interval": str(_INTERVAL),
+    "tcp_keepalives_count": str(_PROBES),
+    "tcp_user_timeout": str(_UNANSWERED * 1000),
+}
+"""What PostgreSQL is asked to do for us at its end (its manual, 19.3.2 and 19.11.1): a process of
+ours that is frozen, or cut off, in the middle of a transaction would keep its locks for ever (a
+frozen one) or for two hours (one that is gone), and with them whoever ends privilege. No path of
+ours is idle in a transaction for long: it neither asks the network nor computes at length there.
+jit/ops/sql/roles.sql gives both roles the same.
+"""
+
+
+def options(*more: str) -> str:
+    """Return `SERVER`, and then `more`, as libpq's `options`; what comes later counts."""
+    asked = [f"-c {name}={value}" for name, value in SERVER.items()]
+    return " ".join([*asked, *(each for each in more if each)])

@@ -50,5 +50,7 @@ from jit.settings import DATABASES  # noqa: E402
 
 # A test's connection lives in a transaction that is rolled back: a pool would hand out others.
 DATABASES["default"]["OPTIONS"].pop("pool")
+# For as long as that the test may wait for something, at which the server must not lose patience.
+DATABASES["default"]["OPTIONS"]["options"] += " -c idle_in_transaction_session_timeout=0"
 DATABASES["default"]["TEST"] = {"NAME": "jit_test"}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -99,6 +99,31 @@ def check_database(databases: Sequence[str] | None = None, **_kwargs: Any) -> li
 
 
 @checks.register(checks.Tags.database)
+def check_patience(databases: Sequence[str] | None = None, **_kwargs: Any) -> list[Any]:
+    """Return a warning if the database waits for ever for whoever is silent in a transaction."""
+    if "default" not in (databases or ()):
+        return []
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute("SHOW idle_in_transaction_session_timeout")
+            (patience,) = cursor.fetchone()
+    except DatabaseError:
+        return []
+    if patience != "0":
+        return []
+    return [
+        checks.Warning(
+            "The database waits for ever for a process of ours that is frozen or cut off in a "
+            "transaction, and whoever ends privilege waits for its locks.",
+            hint="What the application asks for when it connects does not arrive (a pooler that "
+            "ignores `options`?): run jit/ops/sql/roles.sql again, which sets "
+            "idle_in_transaction_session_timeout for its roles.",
+            id="jit.W003",
+        )
+    ]
+
+
+@checks.register(checks.Tags.database)
 def check_policy(databases: Sequence[str] | None = None, **_kwargs: Any) -> list[Any]:
     """Return a warning while no policy is in force: until then every request is refused."""
     if "default" not in (databases or ()):

@@ -195,7 +195,7 @@ DATABASES = {"default": env.database(env.secret("DATABASE_URL", "postgresql:///j
 if env.secret("DATABASE_OWNER_URL", ""):
     DATABASES["owner"] = env.database(env.secret("DATABASE_OWNER_URL"))
     DATABASES["owner"]["OPTIONS"].pop("pool")
-    DATABASES["owner"]["OPTIONS"]["options"] = "-c lock_timeout=4s"
+    DATABASES["owner"]["OPTIONS"]["options"] += " -c lock_timeout=4s"
 DATABASE_PATIENCE = env.integer("JIT_DATABASE_PATIENCE", 60)
 """Seconds without an answer after which a worker or a clock ends, and for which one that starts
 waits for its database: longer than a restart or a fail-over takes.

@@ -73,3 +73,16 @@ class TestSecrets:
         assert env.secrets("JIT_X") == ["before"]
         monkeypatch.setenv("JIT_X", "now")
         assert env.secrets("JIT_X") == ["now", "before"]
+
+
+class TestDatabase:
+    def test_asks_the_server_to_wait_for_no_process_that_vanished_in_a_transaction(self) -> None:
+        asked = env.database("postgresql://jit@db/jit")["OPTIONS"]["options"]
+        assert "-c idle_in_transaction_session_timeout=10s" in asked
+        assert "-c tcp_keepalives_idle=5" in asked
+
+    def test_adds_what_the_address_asks_for(self) -> None:
+        url = "postgresql://jit@db/jit?options=-c%20statement_timeout%3D5s"
+        asked = env.database(url)["OPTIONS"]["options"]
+        assert asked.endswith("-c statement_timeout=5s")
+        assert "idle_in_transaction" in asked

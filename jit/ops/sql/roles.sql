@@ -28,3 +28,16 @@ ALTER DEFAULT PRIVILEGES FOR ROLE jit_owner IN SCHEMA public
     GRANT USAGE, SELECT ON SEQUENCES TO jit_app;
 ALTER DEFAULT PRIVILEGES FOR ROLE jit_owner IN SCHEMA public
     GRANT EXECUTE ON FUNCTIONS TO jit_app;
+-- A process that is frozen or cut off in a transaction does not keep its locks for longer, and one
+-- that is gone is noticed as soon. The application asks for the same when it connects
+-- (jit/keepalive.py); a pooler between them may drop what it asks.
+ALTER ROLE jit_owner SET idle_in_transaction_session_timeout = '10s';
+ALTER ROLE jit_owner SET tcp_keepalives_idle = 5;
+ALTER ROLE jit_owner SET tcp_keepalives_interval = 2;
+ALTER ROLE jit_owner SET tcp_keepalives_count = 3;
+ALTER ROLE jit_owner SET tcp_user_timeout = 10000;
+ALTER ROLE jit_app SET idle_in_transaction_session_timeout = '10s';
+ALTER ROLE jit_app SET tcp_keepalives_idle = 5;
+ALTER ROLE jit_app SET tcp_keepalives_interval = 2;
+ALTER ROLE jit_app SET tcp_keepalives_count = 3;
+ALTER ROLE jit_app SET tcp_user_timeout = 10000;

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from django.core.checks import CheckMessage
 from django.db import connection, connections
 from django.db.utils import OperationalError
 
@@ -29,8 +30,12 @@ def superuser(django_db_setup: None) -> Iterator[psycopg.Connection]:
         yield wire
 
 
-def ids(wire: psycopg.Connection) -> set[str]:
-    return {finding.id for finding in database_checks.findings(wire.cursor())}
+def ids_of(findings: list[CheckMessage]) -> set[str | None]:
+    return {finding.id for finding in findings}
+
+
+def ids(wire: psycopg.Connection) -> set[str | None]:
+    return ids_of(database_checks.findings(wire.cursor()))
 
 
 class TestFindings:
@@ -86,6 +91,19 @@ class TestFindings:
             superuser.execute(done)
             superuser.execute("SET LOCAL SESSION AUTHORIZATION jit_app")
             assert ids(superuser) == {"jit.E022"}
+
+
+class TestCheckPatience:
+    def test_a_database_that_waits_for_ever_is_told(self) -> None:
+        assert ids_of(database_checks.check_patience(databases=["default"])) == {"jit.W003"}
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '10s'")
+        assert database_checks.check_patience(databases=["default"]) == []
+
+    def test_the_roles_are_set_up_not_to(self) -> None:
+        with psycopg.connect(url("database", "jit_app")) as wire:
+            told = wire.execute("SHOW idle_in_transaction_session_timeout").fetchone()
+        assert told == ("10s",)
 
 
 class TestCheckDatabase:
