@@ -83,7 +83,8 @@ def _clock() -> tuple[bool, str]:
 
 def _broker() -> tuple[bool, str]:
     try:
-        return True, f"{broker.waiting()} messages wait"
+        waiting = broker.waiting()
+        return True, ", ".join(f"{count} wait in {name}" for name, count in waiting.items())
     except broker.BrokerAway as away:
         return False, f"does not answer ({away}); the sweep does the work, less promptly"
 

@@ -178,7 +178,7 @@ class Installation(Collector):
             yield from _gauge("broker_up", "1 if the broker answers", 0)
         else:
             yield from _gauge("broker_up", "1 if the broker answers", 1)
-            yield from _gauge("queue_depth", "Messages waiting for a worker", waiting)
+            yield from _by("queue_depth", "Messages waiting for a worker", "queue", waiting)
         yield from _gauge("scrape_seconds", "What this scrape took", time.monotonic() - started)
 
     def _of_the_database(self) -> Iterator[Family]:

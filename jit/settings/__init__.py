@@ -9,6 +9,7 @@ from typing import Any
 
 import django_stubs_ext
 from django.utils.csp import CSP
+from kombu import Queue
 
 from jit import env, keepalive
 from jit.settings.gateways import *  # noqa: F403
@@ -226,7 +227,22 @@ CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_TASK_DEFAULT_QUEUE = "jit"
+PROMISED_QUEUE, BACKGROUND_QUEUE = "jit", "jit-background"
+"""What gives and ends privilege has a queue of its own, and so threads that nothing else takes. All
+else is slow, optional, or waits for systems that owe us nothing; each queue has workers of its own.
+"""
+PROMISED_TASKS = [
+    "jit.workflow.sweep",
+    "jit.workflow.end_due",
+    "jit.workflow.revoke",
+    "jit.workflow.requester_left",
+    "jit.workflow.activate",
+    "jit.workflow.extend",
+    "sessions.bury_the_silent",
+]
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in (PROMISED_QUEUE, BACKGROUND_QUEUE)]
+CELERY_TASK_DEFAULT_QUEUE = BACKGROUND_QUEUE
+CELERY_TASK_ROUTES = {name: {"queue": PROMISED_QUEUE} for name in PROMISED_TASKS}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False

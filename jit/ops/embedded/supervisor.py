@@ -1,8 +1,8 @@
 """`make run`: start the whole product on this machine, keep it running, stop all of it.
 
-PostgreSQL, Valkey, a second PostgreSQL as the demo's target, web, worker and beat are children of
-this one process. For trying out and development; production runs the same three programs under
-the operator's own supervisor.
+PostgreSQL, Valkey, a second PostgreSQL as the demo's target, web, workers and beat are children of
+this one process. For trying out and development; production runs the same programs under the
+operator's own supervisor.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Supervisor:
 
 
 def _programs(here: Installation) -> list[Child]:
-    """Return web, worker, beat and gateway, not yet started; web is the first."""
+    """Return web, a worker for each queue, beat and gateway, not yet started; web is the first."""
     doors = here.gateways.kinds
     programs = Path(sys.executable).parent
     celery = [str(programs / "celery"), "-A", "jit.celery", "--quiet"]
@@ -160,11 +160,11 @@ def _programs(here: Installation) -> list[Child]:
     # Who is behind a proxy is read in one place, jit.ops.proxies, whatever the server.
     web += ["--no-proxy-headers", "--no-server-header", "--timeout-graceful-shutdown", "3"]
     worker = [*celery, "worker", "--pool", "threads", "--concurrency", "8"]
-    worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    worker += ["--hostname", "worker@embedded", "--queues", "jit"]
+    worker += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--hostname"]
     return [
         here.program("web", web),
-        here.program("worker", worker),
+        here.program("worker", [*worker, "worker@embedded", "--queues", "jit"]),
+        here.program("background", [*worker, "background@embedded", "--queues", "jit-background"]),
         here.program("beat", [*celery, "beat"]),
         here.program("gateway", [sys.executable, str(ROOT / "manage.py"), "run_gateway", *doors]),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 from django.db.utils import OperationalError
+from kombu import Queue
 from prometheus_client.parser import text_string_to_metric_families
 
 from jit.catalog.models import Target
@@ -102,16 +103,18 @@ class TestText:
         settings.REDIS_URL = "redis://127.0.0.1:1/0"
         seen = samples()
         assert seen["jit_broker_up",] == 0
-        assert ("jit_queue_depth",) not in seen
+        assert ("jit_queue_depth", "jit") not in seen
         assert seen["jit_database_up",] == 1
 
-    def test_counts_what_waits_in_the_queue(self, settings) -> None:
+    def test_counts_what_waits_in_each_queue(self, settings) -> None:
         import redis
 
-        settings.CELERY_TASK_DEFAULT_QUEUE = "test-metrics"
+        settings.CELERY_TASK_QUEUES = [Queue("test-metrics"), Queue("test-idle")]
         with redis.Redis.from_url(settings.REDIS_URL) as client:
             client.rpush("test-metrics", "a", "b")
             try:
-                assert samples()["jit_queue_depth",] == 2
+                seen = samples()
+                assert seen["jit_queue_depth", "test-metrics"] == 2
+                assert seen["jit_queue_depth", "test-idle"] == 0
             finally:
                 client.delete("test-metrics")
