@@ -17,6 +17,7 @@ from sessions import playing, queries
 from sessions.models import AccessSession
 from sessions.operations import viewing
 from sessions.recording import exporting, stored, terminal
+from sessions.recording import queries as recording_queries
 from sessions.recording.asciicast import Event
 from sessions.recording.models import Command, Recording, Tier, TranscriptLine
 from sessions.recording.redaction import Redactor
@@ -97,7 +98,7 @@ def lines_of(
     only those that hold `q`, where it is given. Secrets are hidden in what is returned, and
     what is hidden is not found.
     """
-    rows = TranscriptLine.objects.filter(session=session, number__gt=after)
+    rows = recording_queries.text_of(TranscriptLine, session).filter(number__gt=after)
     if q:
         rows = rows.filter(text__icontains=q)
     redactor = Redactor.of_settings()
@@ -111,7 +112,7 @@ def commands_of(session: AccessSession, *, most: int, after: int = -1) -> list[C
     """Return at most `most` of what was done, in order, with secrets hidden. Where a protocol
     names each statement, nothing is guessed from the picture of it.
     """
-    rows = Command.objects.filter(session=session, number__gt=after)
+    rows = recording_queries.text_of(Command, session).filter(number__gt=after)
     if session.kind == "postgresql":
         rows = rows.exclude(tier=Tier.GUESSED)
     redactor = Redactor.of_settings()
@@ -130,7 +131,7 @@ def marks_of(session: AccessSession) -> list[Event]:
     """
     if session.kind == "postgresql":
         return []
-    rows = Command.objects.filter(session=session, tier__in=(Tier.TYPED, Tier.GUESSED))
+    rows = recording_queries.text_of(Command, session).filter(tier__in=(Tier.TYPED, Tier.GUESSED))
     redactor = Redactor.of_settings()
     return [
         Event(at_ms * 1000, "m", playing.label({"kind": "command", "text": redactor.text(text)}))

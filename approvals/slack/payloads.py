@@ -88,8 +88,7 @@ def done(row: SlackPayload, outcome: str) -> None:
 
 def forget_old() -> int:
     """Delete what no replay can bring back; return how many."""
-    gone, _ = SlackPayload.objects.filter(received_at__lt=db.now() - KEPT).delete()
-    return gone
+    return db.delete_in_parts(SlackPayload.objects.filter(received_at__lt=db.now() - KEPT))
 
 
 def _open() -> Q:

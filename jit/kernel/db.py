@@ -6,6 +6,10 @@ import datetime as dt
 import hashlib
 
 from django.db import connection
+from django.db.models import Model, QuerySet
+
+PART = 5_000
+"""Rows that one statement deletes or changes at most: what it locks and writes stays small."""
 
 
 def now() -> dt.datetime:
@@ -14,6 +18,17 @@ def now() -> dt.datetime:
         cursor.execute("SELECT clock_timestamp()")
         at: dt.datetime = cursor.fetchone()[0]
         return at
+
+
+def delete_in_parts[Row: Model](rows: QuerySet[Row], *, part: int = PART) -> int:
+    """Delete rows, however many, so many in each statement; return how many were. Called outside
+    any transaction, each part is one of its own, and what is done stays done.
+    """
+    deleted = 0
+    while some := list(rows.order_by().values_list("pk", flat=True)[:part]):
+        rows.filter(pk__in=some).delete()
+        deleted += len(some)
+    return deleted
 
 
 def _key(name: str) -> int:

@@ -70,10 +70,12 @@ def tidy() -> int:
     how many messages were dropped.
     """
     now = db.now()
-    dropped = (
-        Notification.objects.filter(outcome=Outcome.WAITING, expires_at__lte=now)
-        .filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
-        .update(
+    late = Notification.objects.filter(outcome=Outcome.WAITING, expires_at__lte=now).filter(
+        Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+    )
+    dropped = 0
+    while some := list(late.order_by().values_list("pk", flat=True)[: db.PART]):
+        dropped += late.filter(pk__in=some).update(
             outcome=Outcome.EXPIRED,
             settled_at=now,
             lease_until=None,
@@ -83,7 +85,6 @@ def tidy() -> int:
                 Value("not delivered while it was worth telling"),
             ),
         )
-    )
     patience = dt.timedelta(seconds=settings.WEBHOOK_GIVE_UP_AFTER)
     for endpoint in WebhookEndpoint.objects.filter(enabled=True, failing_since__lte=now - patience):
         why = f"no delivery has succeeded since {endpoint.failing_since:%Y-%m-%d %H:%M} UTC"

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, QuerySet
 
 from jit.audit import queries as audit
 from jit.identity import permissions
@@ -117,13 +117,21 @@ def reading(session: AccessSession, *, from_piece: int = 0) -> Reading | None:
     return stored.reading(row, from_piece=from_piece)
 
 
+def text_of[Row: (TranscriptLine, Command)](
+    kind: type[Row], session: AccessSession
+) -> QuerySet[Row]:
+    """Return the lines or commands of a session; none once its recording was deleted, since its
+    text goes part by part.
+    """
+    gone = Recording.objects.filter(pk=session.pk, deleted_at__isnull=False)
+    return kind.objects.filter(~Exists(gone), session=session)
+
+
 def transcript(
     session: AccessSession, *, after: int = -1, most: int = 1000
 ) -> list[TranscriptLine]:
     """Return lines of the transcript behind number `after`, redacted."""
-    rows = TranscriptLine.objects.filter(session=session, number__gt=after).order_by("number")[
-        :most
-    ]
+    rows = text_of(TranscriptLine, session).filter(number__gt=after).order_by("number")[:most]
     redactor = Redactor.of_settings()
     found = list(rows)
     for row in found:
@@ -133,7 +141,7 @@ def transcript(
 
 def commands(session: AccessSession, *, after: int = -1, most: int = 1000) -> list[Command]:
     """Return the session's commands behind number `after`, redacted."""
-    rows = Command.objects.filter(session=session, number__gt=after).order_by("number")[:most]
+    rows = text_of(Command, session).filter(number__gt=after).order_by("number")[:most]
     redactor = Redactor.of_settings()
     found = list(rows)
     for row in found:
@@ -265,8 +273,11 @@ def _rarest(wanted: str) -> str:
 
 def _hits(rows: Sequence[tuple[Any, ...]], wanted: str) -> Iterator[Hit]:
     redactor = Redactor.of_settings()
-    found = {row.pk: row for row in sessions.sessions().filter(pk__in={row[0] for row in rows})}
+    kept = sessions.sessions().exclude(recording__deleted_at__isnull=False)
+    found = {row.pk: row for row in kept.filter(pk__in={row[0] for row in rows})}
     for session_id, at_ms, text, kind, tier in rows:
+        if session_id not in found:
+            continue  # Deleted, and its text is on its way out.
         told = redactor.text(text)
         if told != text and wanted.casefold() not in told.casefold():
             continue

@@ -118,8 +118,9 @@ def _locked(session_id: UUID) -> Recording:
 def delete_what_is_due(*, where: Store | None = None) -> int:
     """Delete recordings whose time is over, never one under a hold; return how many were.
 
-    The decision is written first, then the store is asked; what it did not do is asked for
-    again at the next run. The row stays, and says when.
+    The decision is written first, after which nobody is shown anything of it; then the text is
+    deleted, part by part, and the store is asked. What was not done is done at the next run. The
+    row stays, and says when.
     """
     now = db.now()
     due = Recording.objects.filter(keep_until__lte=now, deleted_at__isnull=True).exclude(
@@ -131,6 +132,7 @@ def delete_what_is_due(*, where: Store | None = None) -> int:
     waiting = Recording.objects.filter(deleted_at__isnull=False, erased_at__isnull=True)
     for session_id in waiting.values_list("pk", flat=True)[:MOST]:
         try:
+            _erase_text(session_id)
             _erase(session_id, where or store())
         except StoreFailed as refused:
             log.warning("the recording of session %s waits to be deleted: %s", session_id, refused)
@@ -146,12 +148,15 @@ def _decide(session_id: UUID, now: dt.datetime) -> None:
         if recording.holds.filter(lifted_at__isnull=True).exists():
             return  # Set since we looked.
         Recording.objects.filter(pk=session_id).update(deleted_at=now, text_done=True)
-        TranscriptLine.objects.filter(session_id=session_id).delete()
-        Command.objects.filter(session_id=session_id).delete()
         _tell(
             "recording.deleted", session_id, CLOCK, now,
             digest=recording.digest, pieces=recording.pieces, bytes=recording.size,
         )  # fmt: skip
+
+
+def _erase_text(session_id: UUID) -> None:
+    for kind in (TranscriptLine, Command):
+        db.delete_in_parts(kind.objects.filter(session_id=session_id))
 
 
 def _erase(session_id: UUID, where: Store) -> None:

@@ -11,7 +11,7 @@ PROMPTLY = 20.0
 SEND = "from jit.celery import app; [app.send_task('sessions.recording.seal') for _ in range(40)]"
 STUCK = (
     "SELECT application_name FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    " AND query LIKE '%jit_sessions_recording%' AND application_name <> 'web'"
+    " AND query LIKE '%%jit_sessions_recording%%' AND application_name <> 'web'"
 )
 THREADS = 8
 

@@ -104,7 +104,8 @@ class Stage:
         its own.
         """
         argv = [
-            part.replace(f"{like}@embedded", f"{name}@embedded") for part in self.programs[like].argv
+            part.replace(f"{like}@embedded", f"{name}@embedded")
+            for part in self.programs[like].argv
         ]
         self._begin(self.here.program(name, [*before, *argv]), env)
         return {}

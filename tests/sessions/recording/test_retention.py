@@ -6,11 +6,14 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from jit.audit.models import AuditEvent
-from jit.kernel import clock
+from jit.kernel import clock, db
+from sessions import recordings
 from sessions.models import AccessSession
-from sessions.recording import retention, stored
+from sessions.recording import queries, retention, stored
 from sessions.recording.models import Recording, TranscriptLine
 from sessions.recording.stores.base import StoreFailed
 from sessions.recording.stores.filesystem import FileSystem
@@ -59,6 +62,36 @@ class TestDelete:
         assert not TranscriptLine.objects.filter(session=session).exists()
         assert events("recording.deleted", session) == 1
         assert retention.delete_what_is_due(where=where) == 0
+
+    def test_200_000_lines_in_one_transaction(
+        self, session: AccessSession, where: FileSystem, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        TranscriptLine.objects.bulk_create(
+            TranscriptLine(session=session, number=n, at_ms=n, text="old") for n in range(1, 25)
+        )
+        monkeypatch.setattr(db.delete_in_parts, "__kwdefaults__", {"part": 10})
+        with CaptureQueriesContext(connection) as seen:
+            assert retention.delete_what_is_due(where=where) == 1
+        deletes = [
+            each["sql"]
+            for each in seen.captured_queries
+            if each["sql"].startswith('DELETE FROM "jit_sessions_transcriptline"')
+        ]
+        assert len(deletes) == 3
+        assert not TranscriptLine.objects.filter(session=session).exists()
+
+    def test_shows_nothing_of_a_text_that_is_not_gone_yet(
+        self, session: AccessSession, where: FileSystem, world: Any
+    ) -> None:
+        udo = world.user("udo")
+        assert queries.search(udo, "old")
+        Recording.objects.update(deleted_at=clock.now())
+        assert TranscriptLine.objects.filter(session=session).exists()
+        assert queries.search(udo, "old") == []
+        assert queries.transcript(session) == []
+        assert recordings.lines_of(session, most=10) == []
+        assert retention.delete_what_is_due(where=where) == 1
+        assert not TranscriptLine.objects.filter(session=session).exists()
 
     def test_leaves_what_is_not_due(self, gateway: FakeGateway, where: FileSystem) -> None:
         made = gateway.record(b"new")
