@@ -52,10 +52,10 @@ _HIDDEN = r"""
 for file in $(grep -ls "^Uid:[[:space:]]*$(id -u)[[:space:]]" /proc/[0-9]*/status); do
   folder=${file%/status}
   head -c 1 "$folder/environ" >/dev/null 2>&1 && continue
-  set -- $(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p;s/^PPid:[[:space:]]*//p' "$file" 2>/dev/null)
-  case $1 in ''|Z) continue ;; esac
+  grep -qs '^VmSize:' "$file" || continue
+  parent=$(sed -n 's/^PPid:[[:space:]]*//p' "$file" 2>/dev/null)
   name=$(tr -c '!-~' _ 2>/dev/null <"$folder/comm"); name=${name%_}
-  case "$name:$(cat "/proc/$2/comm" 2>/dev/null)" in sshd*:sshd*) continue ;; esac
+  case "$name:$(cat "/proc/$parent/comm" 2>/dev/null)" in sshd*:sshd*) continue ;; esac
   echo "unread ${folder#/proc/} $name"
 done
 """
