@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+type Step = str | float | tuple[int, int]
+"""Keys, typed letter by letter (after a NUL all at once, as pasted); seconds of silence to wait
+for; or the columns and rows that the window gets.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`steps` are keys, typed letter by letter (after a NUL all at once, as pasted), or seconds
-    to wait. `hurried`: nothing is waited for in between.
-    """
+    """What is typed in one recording. `hurried`: nothing is waited for in between."""
 
     name: str
     argv: list[str]
-    steps: list[str | float]
+    steps: list[Step]
     commands: list[str]
     env: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
@@ -40,10 +43,10 @@ _UP, _RIGHT, _LEFT, _HOME = "\x1b[A", "\x1b[C", "\x1b[D", "\x01"
 _BLOCK = "echo one\necho two\necho three\n"
 
 
-def _steps(shell: str) -> dict[str, tuple[list[str | float], list[str], bool]]:
+def _steps(shell: str) -> dict[str, tuple[list[Step], list[str], bool]]:
     """Return steps, commands and hurry of each scenario that this shell can play."""
     edits = shell != "dash"
-    found: dict[str, tuple[list[str | float], list[str], bool]] = {
+    found: dict[str, tuple[list[Step], list[str], bool]] = {
         "plain": (["echo hello\r", "ls\r", "true\r"], ["echo hello", "ls", "true"], False),
         "rubbed": (["ecjo\x7f\x7f\x7fcho hi\r", "lx\x7fs\r"], ["echo hi", "ls"], False),
         "empty": (["\r", "\r", "pwd\r", "\r"], ["pwd"], False),

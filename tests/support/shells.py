@@ -1,4 +1,4 @@
-"""The corpus of recorded shells, and how right the guesses at their commands are."""
+"""The corpora of recorded shells, and how right the guesses at their commands are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from sessions.recording.models import Tier
 from sessions.recording.transcript.commands import Found
 from sessions.recording.transcript.stripper import Stripper
 
-FOLDER = Path(__file__).resolve().parents[1] / "sessions/recording/transcript/shells"
+FOLDER = Path(__file__).resolve().parents[1] / "sessions/recording/transcript"
+CORPORA = ("shells", "held-out")
+"""What the guesser was made with, and what was recorded afterwards, without looking at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,9 @@ class Guesses:
         return list((Counter(self.commands) - Counter(self.guessed)).elements())
 
 
-def corpus() -> Iterator[Guesses]:
-    """Yield what is guessed of each recording, in the order of their names."""
-    for file in sorted(FOLDER.glob("*.jsonl")):
+def corpus(name: str) -> Iterator[Guesses]:
+    """Yield what is guessed of each recording of a corpus, in the order of their names."""
+    for file in sorted((FOLDER / name).glob("*.jsonl")):
         # Only a line feed ends a line: JSON holds other ends of lines as they are.
         head, *lines = file.read_text(encoding="utf-8").split("\n")
         stripper = Stripper()
