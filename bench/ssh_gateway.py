@@ -28,7 +28,7 @@ from tests.support import processes
 ROLE, SEV1 = "web-1-operator", "OPS-4"
 MEGABYTES = 64
 ROUNDS = 3
-KEYS = 400
+KEYS, COMMANDS = 400, 30
 SESSIONS, REVOKED, ENDED, CLICKS = 500, 200, 50, 20
 CIPHER = "aes128-gcm@openssh.com"
 PROMISES = {"throughput": 0.5, "echo p50": 2.0, "echo p95": 4.0, "kB a session": 100}
@@ -174,6 +174,30 @@ def throughput(ways: Ways, file: Path) -> dict[str, float]:
     for way in ("direct", "gateway"):
         ways.ssh(way, f"rm -f /tmp/jit-bench-put-{way}")
     return ratios
+
+
+def commands(ways: Ways, folder: Path) -> None:
+    """Print what one short command takes on a connection of its own, and multiplexed on one that
+    stands (`ssh -M`), the two ways in turn: the gateway logs in on the host for each.
+    """
+    masters = []
+    shared = {way: [f"-oControlPath={folder}/{way}.mux"] for way in ("direct", "gateway")}
+    for way, options in shared.items():
+        login, port = ways.where(way)
+        argv = ["ssh", *ways.options(way), *options, "-M", "-N", "-p", str(port)]
+        masters.append(subprocess.Popen([*argv, f"{login}@{ways.host}"]))
+        processes.until((folder / f"{way}.mux").exists)
+    for kind, options in (("on its own", {way: [] for way in shared}), ("multiplexed", shared)):
+        times: dict[str, list[float]] = {way: [] for way in shared}
+        for _ in range(COMMANDS):
+            for way, seen in times.items():
+                seen.append(ways.ssh(way, *options[way], "true") * 1000)
+        direct, through = (statistics.median(times[way]) for way in ("direct", "gateway"))
+        name = f"`true` {kind}, p50 ms"
+        print(f"{name:<32}{direct:>10.1f}{through:>10.1f}{through - direct:>+8.1f}")
+    for master in masters:
+        master.terminate()
+        master.wait(10)
 
 
 async def echoes(ways: Ways) -> dict[str, list[float]]:
@@ -334,6 +358,7 @@ def main() -> int:
         ways.hold()
         file = folder / "access.log"
         log_lines(file)
+        commands(ways, folder)
         ratios = throughput(ways, file)
         jit.give_back(ways.grant["id"])
         rows = [
