@@ -7,6 +7,7 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from jit.connectors.base import Connector, Context, GrantSpec
@@ -22,6 +23,10 @@ def until(holds: Callable[[], bool], *, seconds: float = 10) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+type Blocker = Callable[[GrantSpec, Mapping[str, str]], AbstractContextManager[None]]
+"""What holds up a revocation of the grant, with this credential, for as long as it is entered."""
 
 
 class Session(ABC):
@@ -41,7 +46,9 @@ class Ground(ABC):
     `shortest` is the briefest grant, in seconds, that can be tried before it is over, and by
     `ends_early` seconds at most the target ends one before its time;
     `says_goodbye` where a connection is taken leave of after all was said, so that what is lost
-    then is no loss; `can_resist` where something can be kept from being removed.
+    then is no loss; `can_resist` where something can be kept from being removed;
+    `cuts_before_it_tells` is the step whose answer alone says what it cut: who dies right after
+    it takes that along.
     """
 
     patience: float = 1
@@ -49,6 +56,7 @@ class Ground(ABC):
     ends_early: float = 0.05
     says_goodbye: bool = False
     can_resist: bool = True
+    cuts_before_it_tells: str = ""
 
     @abstractmethod
     def connector(self, context: Context | None = None, *, port: int | None = None) -> Connector:
@@ -87,6 +95,10 @@ class Ground(ABC):
     def poison(self, name: str) -> None:
         """Make it impossible to remove with the connector's rights (where it `can_resist`)."""
         raise NotImplementedError
+
+    @abstractmethod
+    def blockers(self) -> Mapping[str, Blocker]:
+        """Return by what somebody on the target can hold up a revocation, each by its name."""
 
     def cure(self, name: str) -> None:
         raise NotImplementedError

@@ -7,10 +7,11 @@ without pytest, for connectors that are meant to fail.
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import re
 import time
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -22,67 +23,20 @@ from jit.connectors.base import (
     ConnectorError,
     Context,
     GrantSpec,
-    Moment,
     Refused,
     Residue,
     Revoked,
     Unreachable,
 )
 from jit.kernel import clock
+from tests.contracts.acts import assert_gone, connected, through_proxy
+from tests.contracts.blockers import Blockers
+from tests.contracts.crashes import Crash, CrashAt, Crashes
 from tests.contracts.ground import Ground, until
-from tests.contracts.proxy import Held, Proxy
+from tests.contracts.proxy import Held
 
 
-class Crash(BaseException):
-    """The process is gone: no handler of the connector may make anything of it."""
-
-
-class CrashAt:
-    """Crashes before or after the n-th call through the door; counts the calls otherwise."""
-
-    def __init__(self, number: int = 0, moment: Moment = Moment.BEFORE) -> None:
-        self.number, self.moment = number, moment
-        self.steps: list[str] = []
-
-    def __call__(self, step: str, moment: Moment) -> None:
-        if moment is Moment.BEFORE:
-            self.steps.append(step)
-        if len(self.steps) == self.number and moment is self.moment:
-            raise Crash(f"{moment} call {self.number} ({step})")
-
-
-def crash_points(calls: int) -> Iterator[CrashAt]:
-    for number in range(1, calls + 1):
-        for moment in Moment:
-            yield CrashAt(number, moment)
-
-
-@contextmanager
-def connected(ground: Ground, **context) -> Iterator[Connector]:
-    with closing(ground.connector(Context(**context) if context else None)) as connector:
-        yield connector
-
-
-@contextmanager
-def through_proxy(ground: Ground, **context) -> Iterator[tuple[Connector, Proxy]]:
-    with (
-        closing(ground.proxy()) as proxy,
-        closing(ground.connector(Context(**context), port=proxy.port)) as connector,
-    ):
-        yield connector, proxy
-
-
-def assert_gone(ground: Ground, connector: Connector, *specs: GrantSpec) -> None:
-    """Revoke, and let the target's own eyes confirm what the connector claims."""
-    answers = connector.revoke(specs)
-    assert len(answers) == len(specs)
-    for answer in answers:
-        assert isinstance(answer, Revoked), answer
-        assert answer.absent
-    assert not ground.names() & {spec.external_name for spec in specs}
-
-
-class ConnectorContract:
+class ConnectorContract(Crashes, Blockers):
     """Inherit, and give a `ground`."""
 
     # --- What it does when all is well ------------------------------------------------
@@ -242,66 +196,6 @@ class ConnectorContract:
                 assert ground.lets_in(kept.credential)
                 assert_gone(ground, connector, two)
                 assert not session.works()
-
-    # --- Crashes -----------------------------------------------------------------------
-
-    @pytest.mark.parametrize("then", ["retry", "revoke"])
-    def test_survives_a_crash_at_any_call_of_giving(self, ground: Ground, then: str):
-        counter = CrashAt()
-        with connected(ground, interfere=counter) as connector, connected(ground) as restarted:
-            spec = ground.spec()
-            connector.provision(spec)
-            assert_gone(ground, restarted, spec)
-            for point in crash_points(len(counter.steps)):
-                self._crash_while_giving(ground, restarted, point, then)
-
-    @staticmethod
-    def _crash_while_giving(
-        ground: Ground, restarted: Connector, point: CrashAt, then: str
-    ) -> None:
-        spec = ground.spec()
-        with connected(ground, interfere=point) as dying, pytest.raises(Crash):
-            dying.provision(spec)
-        assert not ground.usable_beyond(spec.ends_at), point.steps
-        assert ground.names() <= {spec.external_name}, point.steps
-        if then == "retry":
-            issued = restarted.provision(spec)
-            assert ground.names() == {spec.external_name}
-            assert ground.lets_in(issued.credential)
-            assert not ground.usable_beyond(spec.ends_at)
-        assert_gone(ground, restarted, spec)
-        assert not ground.names(), point.steps
-
-    def test_survives_a_crash_at_any_call_of_taking_back(self, ground: Ground):
-        counter = CrashAt()
-        with connected(ground, interfere=counter) as connector, connected(ground) as restarted:
-            spec = ground.spec()
-            session = ground.log_in(restarted.provision(spec).credential)
-            assert session
-            with closing(session):
-                connector.revoke([spec])
-            for point in crash_points(len(counter.steps)):
-                self._crash_while_taking_back(ground, restarted, point)
-
-    @staticmethod
-    def _crash_while_taking_back(ground: Ground, restarted: Connector, point: CrashAt) -> None:
-        spec = ground.spec()
-        issued = restarted.provision(spec)
-        session = ground.log_in(issued.credential)
-        assert session
-        with closing(session):
-            with connected(ground, interfere=point) as dying:
-                try:
-                    dying.revoke([spec])
-                except Crash:
-                    pass
-                else:
-                    # Waiting for the cut may take a call less than it did when counted.
-                    assert len(point.steps) < point.number
-            assert not ground.usable_beyond(spec.ends_at), point.steps
-            assert_gone(ground, restarted, spec)
-            assert not session.works(), point.steps
-            assert not ground.lets_in(issued.credential)
 
     # --- A target that is away, slow, or late ------------------------------------------
 
@@ -467,7 +361,7 @@ def _no_connector_error(call) -> bool:
 
 
 def _checks() -> Iterator[tuple[str, dict[str, object]]]:
-    for name, check in vars(ConnectorContract).items():
+    for name, check in inspect.getmembers(ConnectorContract, inspect.isfunction):
         if not name.startswith("test_"):
             continue
         marks = getattr(check, "pytestmark", [])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,10 @@ from psycopg import sql
 from pydantic import SecretStr
 
 import jit.connectors
-from jit.connectors.base import Connector, Context
+from jit.connectors.base import Connector, Context, GrantSpec
 from jit.connectors.postgresql import PostgreSQL
 from jit.ops.embedded.postgres import wheel_binaries
-from tests.contracts.ground import Ground, Session
+from tests.contracts.ground import Blocker, Ground, Session
 from tests.contracts.proxy import Proxy
 from tests.support import servers
 
@@ -108,6 +110,8 @@ class PsqlSession(Session):
 
 
 class PostgreSQLGround(Ground):
+    cuts_before_it_tells = "terminate"
+
     def __init__(self, version: str, cls: type[PostgreSQL] = PostgreSQL) -> None:
         self.version = version
         self.target = prepared(version)
@@ -132,13 +136,8 @@ class PostgreSQLGround(Ground):
     def connector(
         self, context: Context | None = None, *, port: int | None = None, **changes: Any
     ) -> Connector:
-        context = context or Context()
-        with_secret = Context(
-            timeout_seconds=context.timeout_seconds,
-            journal=context.journal,
-            keep=context.keep,
-            interfere=context.interfere,
-            resolve_db=lambda name: SecretStr(SERVICE_PASSWORD),
+        with_secret = replace(
+            context or Context(), resolve_db=lambda name: SecretStr(SERVICE_PASSWORD)
         )
         config = self.config(port=port or self.target.port, **changes)
         if port:
@@ -194,6 +193,46 @@ class PostgreSQLGround(Ground):
 
     def cure(self, name: str) -> None:
         self.root.execute(sql.SQL("REVOKE SELECT ON salaries FROM {}").format(sql.Identifier(name)))
+
+    def blockers(self) -> Mapping[str, Blocker]:
+        return {
+            "an uncommitted GRANT of the target role": self._dba("GRANT app_rw TO payroll"),
+            "an uncommitted change of the person's role": self._dba("ALTER ROLE {} PASSWORD 'x'"),
+            "an open transaction of the person's own ALTER ROLE": self._persons(
+                "BEGIN", "ALTER ROLE {} PASSWORD 'x'"
+            ),
+            "a lock by a name that can be guessed": self._persons(
+                "SELECT pg_advisory_lock(hashtextextended({}::text, 0))"
+            ),
+            "a lock on what the person made": self._persons(
+                "SELECT lo_from_bytea(0, 'x')", "BEGIN", "ALTER ROLE {} SET work_mem = '1MB'"
+            ),
+        }
+
+    def _dba(self, statement: str) -> Blocker:
+        @contextmanager
+        def hold(spec: GrantSpec, _credential: Mapping[str, str]) -> Iterator[None]:
+            with psycopg.connect(self.target.dsn()) as dba:
+                dba.execute(sql.SQL(statement).format(sql.Identifier(spec.external_name)))
+                yield
+                dba.rollback()
+
+        return hold
+
+    def _persons(self, *statements: str) -> Blocker:
+        """Let one more session of the person hold it; where it is ended, so is the hold."""
+
+        @contextmanager
+        def hold(spec: GrantSpec, credential: Mapping[str, str]) -> Iterator[None]:
+            other = self.log_in(credential)
+            assert other
+            with closing(other):
+                for statement in ("SET ROLE NONE", *statements):
+                    how = sql.Literal if "::text" in statement else sql.Identifier
+                    other.connection.execute(sql.SQL(statement).format(how(spec.external_name)))
+                yield
+
+        return hold
 
     def settled(self) -> bool:
         rows = self.root.execute(

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import fcntl
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
-from jit.connectors.base import Connector, Context
-from jit.connectors.ssh import SSH
-from tests.contracts.ground import Ground, Session, until
+from jit.connectors.base import Connector, Context, GrantSpec
+from jit.connectors.ssh import SSH, scripts
+from tests.contracts.ground import Blocker, Ground, Session, until
 from tests.contracts.proxy import Proxy
 from tests.support import folders
 from tests.support.sshd import Client, Sshd
@@ -90,12 +95,8 @@ class SSHGround(Ground):
     def connector(
         self, context: Context | None = None, *, port: int | None = None, **changes: Any
     ) -> Connector:
-        context = context or Context()
-        with_secret = Context(
-            timeout_seconds=context.timeout_seconds,
-            journal=context.journal,
-            interfere=context.interfere,
-            resolve_db=lambda name: SecretStr(self.host.user_ca_key),
+        with_secret = replace(
+            context or Context(), resolve_db=lambda name: SecretStr(self.host.user_ca_key)
         )
         return self.cls(self.cls.config_model.parse(self.config(port=port, **changes)), with_secret)
 
@@ -189,6 +190,54 @@ class SSHGround(Ground):
         plain = json.loads(path.read_text())
         del plain["entries"][name]
         path.write_text(json.dumps(plain))
+
+    def blockers(self) -> Mapping[str, Blocker]:
+        return {
+            "a host that reads an old list": self._old_list,
+            "a ledger whose lock a stopped process holds": self._held_ledger,
+            "a list that can't be written": self._list_that_cannot_be_written,
+            "programs of the person that are stopped": self._stopped,
+        }
+
+    @contextmanager
+    def _old_list(self, _spec: GrantSpec, _credential: Mapping[str, str]) -> Iterator[None]:
+        old = self.folder / "old.krl"
+        shutil.copyfile(self.krl, old)
+        old.chmod(0o644)
+        try:
+            self.host.read_list(old)
+            yield
+        finally:
+            self.host.read_list(self.krl)
+
+    @contextmanager
+    def _held_ledger(self, _spec: GrantSpec, _credential: Mapping[str, str]) -> Iterator[None]:
+        with Path(f"{self.krl}.lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _list_that_cannot_be_written(
+        self, _spec: GrantSpec, _credential: Mapping[str, str]
+    ) -> Iterator[None]:
+        self.krl.rename(kept := self.krl.with_suffix(".kept"))
+        self.krl.mkdir()
+        try:
+            self.host.read_list(kept)
+            yield
+        finally:
+            self.krl.rmdir()
+            kept.rename(self.krl)
+            self.host.read_list(self.krl)
+
+    @contextmanager
+    def _stopped(self, spec: GrantSpec, _credential: Mapping[str, str]) -> Iterator[None]:
+        mark = f"{scripts.MARK}={spec.external_name}@".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if mark in (folder / "environ").read_bytes():
+                    os.kill(int(folder.name), signal.SIGSTOP)
+        yield
 
     def settled(self) -> bool:
         return len(self.host.processes()) == 1

@@ -99,16 +99,7 @@ class Sshd:
         """Start it and wait until it answers."""
         if not SSHD:
             raise RuntimeError("there is no sshd: apt-get install openssh-server")
-        (self.folder / "config").write_text(
-            "\n".join(self._extra)
-            + "\n"
-            + _CONFIG.format(
-                port=self.port,
-                folder=self.folder,
-                krl=self.krl,
-                sftp=next((path for path in SFTP_SERVERS if Path(path).exists()), "internal-sftp"),
-            )
-        )
+        self._configure()
         other = os.geteuid() == 0 and self._account.pw_uid != 0
         if os.geteuid() == 0 and not other:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # Its privilege separation's.
@@ -162,6 +153,13 @@ class Sshd:
         except OSError:
             return False
 
+    def _configure(self, *, krl_file: Path | None = None) -> None:
+        sftp = next((path for path in SFTP_SERVERS if Path(path).exists()), "internal-sftp")
+        own = _CONFIG.format(
+            port=self.port, folder=self.folder, krl=krl_file or self.krl, sftp=sftp
+        )
+        (self.folder / "config").write_text("\n".join(self._extra) + "\n" + own)
+
     def _write(self) -> None:
         self.folder.chmod(0o755)
         (self.folder / "principals").mkdir(mode=0o755)
@@ -201,6 +199,17 @@ class Sshd:
             serials=frozenset(serials),
         )
         krl.replace(self.krl, krl.written(made), mode=0o644)
+
+    def read_list(self, krl_file: Path) -> None:
+        """Read the list of what is revoked from another file from now on; what is open stays."""
+        assert self._process
+        told = self.log().count("Server listening")
+        self._configure(krl_file=krl_file)
+        os.kill(self._process.pid, signal.SIGHUP)
+        end = time.monotonic() + 10
+        while self.log().count("Server listening") == told:
+            assert time.monotonic() < end, self.log()
+            time.sleep(0.01)
 
     # --- What it shows -------------------------------------------------------------------
 

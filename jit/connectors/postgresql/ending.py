@@ -134,7 +134,8 @@ class Endings:
 
     def _remember(self, endings: Sequence[Ending]) -> None:
         """Commit what is known of these, which the next step takes away from sight."""
-        self._context.remember({one.name: one.so_far() for one in endings if one.found})
+        known = {one.name: one.so_far() for one in endings if one.found or one.told}
+        self._context.remember(known)
 
     # --- Power away --------------------------------------------------------------------
 
@@ -144,6 +145,7 @@ class Endings:
         """
         with self._wires.borrow(self._context) as wire:
             if batch.terminate(wire, chunk):
+                self._remember(chunk)
                 batch.cut(wire, chunk, seconds=min(_AT_FIRST, self._wait))
 
     def _bury(self, chunk: Sequence[Ending]) -> None:

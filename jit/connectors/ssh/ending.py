@@ -18,7 +18,7 @@ from jit.connectors.base import (
 from jit.connectors.ssh import scripts
 from jit.connectors.ssh.config import EXTERNAL_NAME, SSHConfig, SSHRole
 from jit.connectors.ssh.ledger import Book, Ledger
-from jit.connectors.ssh.wire import PROBE, Answer, Door, Question, ShutOut, Wires
+from jit.connectors.ssh.wire import PROBE, Answer, Door, Question, ShutOut, Silent, Wires
 from jit.kernel import clock
 
 REFUSALS = 3
@@ -51,6 +51,19 @@ class Ending:
     def name(self) -> str:
         return self.spec.external_name
 
+    @property
+    def ended_something(self) -> bool:
+        return any(h["connections_cut"] or h["processes_ended"] for h in self.hosts.values())
+
+    def so_far(self) -> dict[str, Any]:
+        """Return what is known of it by now, should this attempt come to no end."""
+        hosts = self.hosts.values()
+        return {
+            "hosts": self.hosts,
+            "connections_cut": sum(host["connections_cut"] for host in hosts),
+            "processes_ended": sum(host["processes_ended"] for host in hosts),
+        }
+
 
 class Endings:
     """Grants that end together."""
@@ -72,10 +85,16 @@ class Endings:
                 ending.answer = Refused(f"{ending.name!r} is no name of ours")
         try:
             book = self._list(todo)
+        except ConnectorError as failure:
+            for ending in todo:
+                ending.failures.append(failure)
+            book = self._as_read()
+        try:
             self._see(todo, book)
         except ConnectorError as failure:
             for ending in todo:
-                ending.answer = ending.answer or failure
+                if ending.answer is None:
+                    ending.answer = type(failure)(failure.detail, evidence=ending.so_far())
         return [ending.answer or Unreachable("nothing was done") for ending in self._endings]
 
     def _list(self, todo: Sequence[Ending]) -> Book:
@@ -83,6 +102,13 @@ class Endings:
         return self._wires.context.call(
             "write the list", lambda: self._ledger.revoke(specs), abort=lambda: None
         )
+
+    def _as_read(self) -> Book:
+        """Return the book though it can't be written: what is open ends all the same."""
+        try:
+            return self._ledger.read()
+        except ConnectorError:
+            return Book()
 
     def _see(self, todo: Sequence[Ending], book: Book) -> None:
         by_account: dict[tuple[str, str], list[Ending]] = defaultdict(list)
@@ -110,15 +136,15 @@ class Endings:
                 return login, role.principals[0]
         except InvalidConfig:
             pass
-        known = book.entries[ending.name]
-        if known.login:
+        known = book.entries.get(ending.name)
+        if known and known.login:
             return known.login, known.principals[0]
         return self._config.observer.login, self._config.observer.principal
 
     def _prove(self, chunks: Sequence[tuple[Sequence[Ending], str, str]]) -> None:
         """Offer each host certificates under the ended names, and then one that it must take,
-        which ends what is still open and counts what is left. A host that was found away is not
-        asked again.
+        which ends what is still open and counts what is left. Where one of the former opens, what
+        is open is ended all the same. A host that was found away is not asked again.
         """
         asked = [
             (chunk, Door(host, login, principal))
@@ -126,35 +152,60 @@ class Endings:
             for host in self._config.hosts
             if host.name not in self._away
         ]
-        questions = []
-        for chunk, door in asked:
-            names = tuple(ending.name for ending in chunk)
-            questions.append(Question(door, scripts.end(names, self._config.tag), names))
-        answers = self._wires.ask("see it refused", questions) if questions else []
+        answers = self._ask("see it refused", asked, refused=True)
+        still = [
+            one
+            for one, answer in zip(asked, answers, strict=True)
+            if isinstance(answer, Answer) and answer.accepted != PROBE
+        ]
+        self._ask("end what is open", still, refused=False)
         for (chunk, door), answer in zip(asked, answers, strict=True):
-            if isinstance(answer, Unreachable) and not isinstance(answer, ShutOut):
+            if isinstance(answer, Unreachable) and not isinstance(answer, (ShutOut, Silent)):
                 self._away[door.host.name] = answer
             for ending in chunk:
                 if isinstance(answer, ConnectorError):
                     ending.failures.append(answer)
                 else:
-                    self._note(ending, door.host.name, answer)
+                    self._require_refused(ending, door.host.name, answer)
         for chunk, _login, _principal in chunks:
             for ending in chunk:
                 unasked = [self._away[n] for n in self._away if n not in ending.hosts]
                 ending.failures += [each for each in unasked if each not in ending.failures]
 
+    def _ask(
+        self, step: str, asked: Sequence[tuple[Sequence[Ending], Door]], *, refused: bool
+    ) -> list[Answer | ConnectorError]:
+        """Let the hosts end what is open of these, and note what each of them says as soon as it
+        does: how much it ended is not seen again.
+        """
+
+        def heard(number: int, answer: Answer) -> None:
+            if answer.accepted != PROBE:
+                return
+            chunk, door = asked[number]
+            for ending in chunk:
+                self._note(ending, door.host.name, answer)
+            ended = [ending for ending in chunk if ending.ended_something]
+            self._wires.context.remember({ending.name: ending.so_far() for ending in ended})
+
+        questions = []
+        for chunk, door in asked:
+            names = tuple(ending.name for ending in chunk)
+            script = scripts.end(names, self._config.tag)
+            questions.append(Question(door, script, names if refused else ()))
+        return self._wires.ask(step, questions, heard=heard) if questions else []
+
+    def _require_refused(self, ending: Ending, host: str, answer: Answer) -> None:
+        if answer.accepted == ending.name:
+            ending.failures.append(Unreachable(self._takes_it_still(host, ending.name)))
+        elif ending.name not in answer.refused:
+            ending.failures.append(Unreachable(f"{host} was not asked about {ending.name}"))
+
     def _note(self, ending: Ending, host: str, answer: Answer) -> None:
-        if ending.name not in answer.refused:
-            if answer.accepted == ending.name:
-                ending.failures.append(Unreachable(self._takes_it_still(host, ending.name)))
-            else:
-                ending.failures.append(Unreachable(f"{host} was not asked about {ending.name}"))
-            return
         cut, ended = answer.said.ended.get(ending.name, (0, 0))
         left, processes = answer.said.open.get(ending.name, (0, 0))
         ending.hosts[host] = {
-            "refused": True,
+            "refused": ending.name in answer.refused,
             "took_another": answer.accepted == PROBE,
             "looked_as": ending.login if answer.said.looked else "",
             "connections_cut": cut,
@@ -182,12 +233,10 @@ class Endings:
         evidence = {
             "observed_at": clock.rfc3339(clock.now()),
             "krl_version": book.version,
-            "hosts": ending.hosts,
-            "certificates_taken": 0,
+            "certificates_taken": sum(not host["refused"] for host in hosts),
             "connections_found": sum(host["connections_left"] for host in hosts),
-            "connections_cut": sum(host["connections_cut"] for host in hosts),
-            "processes_ended": sum(host["processes_ended"] for host in hosts),
             "processes_unread": sum(host["processes_unread"] for host in hosts),
+            **ending.so_far(),
         }
         unasked = [h.name for h in self._config.hosts if h.name not in ending.hosts]
         if unasked and not ending.failures:

@@ -12,6 +12,7 @@ import datetime as dt
 import fcntl
 import json
 import os
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,10 @@ CANARY = "jit-canary"
 """A key id that every list refuses: a host that lets it in does not keep our list."""
 MARGIN = dt.timedelta(hours=1)
 """How long an entry outlives the last certificate it refuses, whatever a host's clock says."""
+
+LONGEST_WAIT = 2.0
+"""Seconds for which another process's writing is waited for: one that was stopped ends no wait."""
+_PAUSE = 0.005
 
 
 def canary_of(version: int) -> str:
@@ -225,8 +230,19 @@ class Ledger:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        until = time.monotonic() + LONGEST_WAIT
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > until:
+                        raise Unreachable(
+                            f"{self._lock} is held by another process for over {LONGEST_WAIT:g} s: "
+                            "one that was stopped, perhaps (lsof says which)"
+                        ) from None
+                    time.sleep(_PAUSE)
             yield
         finally:
             os.close(handle)

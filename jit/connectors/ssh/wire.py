@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +23,8 @@ AT_ONCE = 8
 """Connections open at one time: fewer than sshd's MaxStartups lets in unanswered."""
 _CIPHERS = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr"]
 """AES-CTR for hosts that have no AES-GCM; of what a host has, our first is taken."""
+_IN_TIME = 0.9
+"""The part of a call's time after which those that have not answered are given up."""
 PROBE = "jit-probe"
 """The key id of what must be let in, where others must not."""
 _PROBE_SECONDS = 30
@@ -28,6 +32,10 @@ _PROBE_SECONDS = 30
 
 class NotThatHost(Refused):
     """Somebody else answers at the host's address, or the host has a new key."""
+
+
+class Silent(Unreachable):
+    """The host lets us in, and its account then answers nothing."""
 
 
 class ShutOut(Unreachable):
@@ -89,24 +97,61 @@ class Wires:
     authority: Authority
     context: Context
 
-    def ask(self, step: str, questions: Sequence[Question]) -> list[Answer | ConnectorError]:
-        """Return the answers, in order, all asked at once in one call. Raises Unreachable when
-        the call itself runs out of time.
+    def ask(
+        self,
+        step: str,
+        questions: Sequence[Question],
+        *,
+        heard: Callable[[int, Answer], None] | None = None,
+    ) -> list[Answer | ConnectorError]:
+        """Return the answers, in order, all asked at once in one call; whoever does not answer in
+        time spoils nobody else's. `heard` is told of each answer, by its question's number, while
+        the others are still waited for, in the caller's own thread. Raises Unreachable when the
+        call itself runs out of time.
         """
+        told: queue.SimpleQueue[tuple[int, Answer] | None] = queue.SimpleQueue()
+        patience = self.context.timeout_seconds
+        in_time = patience * _IN_TIME
 
         async def all_of_them() -> list[Answer | ConnectorError]:
             few = asyncio.Semaphore(AT_ONCE)
 
-            async def one(question: Question) -> Answer | ConnectorError:
+            async def one(number: int, question: Question) -> Answer | ConnectorError:
                 async with few:
                     try:
-                        return await self._ask(question)
+                        answer = await self._ask(question)
                     except ConnectorError as failure:
                         return failure
+                told.put((number, answer))
+                return answer
 
-            return list(await asyncio.gather(*(one(question) for question in questions)))
+            asking = [asyncio.create_task(one(n, asked)) for n, asked in enumerate(questions)]
+            try:
+                _, late = await asyncio.wait(asking, timeout=in_time) if asking else ((), ())
+            finally:
+                for each in asking:
+                    each.cancel()  # which does nothing to one that is done
+                await asyncio.gather(*asking, return_exceptions=True)
+            return [
+                Silent(f"{asked.door.host.name}: no answer within {patience:g} s")
+                if each in late and each.cancelled()
+                else each.result()
+                for each, asked in zip(asking, questions, strict=True)
+            ]
 
-        return _in_a_loop(self.context, step, all_of_them())
+        if heard is None:
+            return _in_a_loop(self.context, step, all_of_them(), asyncio.run)
+        hear = heard
+
+        def listening[T](work: Coroutine[Any, Any, T]) -> T:
+            with ThreadPoolExecutor(max_workers=1) as aside:
+                asking = aside.submit(asyncio.run, work)
+                asking.add_done_callback(lambda _: told.put(None))
+                while (one := told.get()) is not None:
+                    hear(*one)
+                return asking.result()
+
+        return _in_a_loop(self.context, step, all_of_them(), listening)
 
     async def _ask(self, question: Question) -> Answer:
         door = question.door
@@ -157,6 +202,12 @@ class Wires:
                 return Answer(tuple(refused), accepted)
             said, skew = await _run(connection, where)
             return Answer(tuple(refused), accepted, said, skew)
+        except asyncio.CancelledError:
+            patience = self.context.timeout_seconds
+            raise Silent(
+                f"{where} lets {door.login} in, and no answer within {patience:g} s: see what the "
+                "start files of its shell (.bashrc) wait for"
+            ) from None
         finally:
             connection.abort()
             with contextlib.suppress(OSError, asyncssh.Error):
@@ -210,8 +261,13 @@ async def _all_of(said: asyncssh.SSHReader[str]) -> str:
     return "".join(parts)
 
 
-def _in_a_loop[T](context: Context, step: str, work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` through the door, in an event loop of its own that the door can end."""
+def _in_a_loop[T](
+    context: Context,
+    step: str,
+    work: Coroutine[Any, Any, T],
+    run: Callable[[Coroutine[Any, Any, T]], T],
+) -> T:
+    """Let `run` run `work` through the door, in an event loop that the door can end."""
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
 
     async def watched() -> T:
@@ -222,8 +278,8 @@ def _in_a_loop[T](context: Context, step: str, work: Coroutine[Any, Any, T]) -> 
 
     def talk() -> T:
         try:
-            return asyncio.run(watched())
-        except asyncio.CancelledError:
+            return run(watched())
+        except (asyncio.CancelledError, CancelledError):
             raise Unreachable(f"{step}: given up") from None
 
     def abort() -> None:

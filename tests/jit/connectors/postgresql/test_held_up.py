@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from jit.connectors.base import Ambiguous, ConnectorError, Context, Residue, Revoked, Unreachable
-from tests.contracts.kit import Crash
+from tests.contracts.crashes import Crash
 from tests.contracts.postgresql import PostgreSQLGround, PsqlSession
 
 LOCK = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"

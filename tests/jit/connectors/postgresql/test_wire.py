@@ -10,7 +10,7 @@ from psycopg import sql
 from jit.connectors.base import Refused, Unreachable
 from jit.connectors.postgresql import PostgreSQL
 from tests.contracts.ground import until
-from tests.contracts.kit import through_proxy
+from tests.contracts.acts import through_proxy
 from tests.contracts.postgresql import SERVICE, prepared
 
 
