@@ -9,8 +9,8 @@ from psycopg import sql
 
 from jit.connectors.base import Refused, Unreachable
 from jit.connectors.postgresql import PostgreSQL
-from tests.contracts.ground import until
 from tests.contracts.acts import through_proxy
+from tests.contracts.ground import until
 from tests.contracts.postgresql import SERVICE, prepared
 
 
