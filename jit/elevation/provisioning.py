@@ -174,8 +174,12 @@ def health(target: Target) -> Health:
     return connector_of(target).health()
 
 
-def revoke_unknown(*, target: Target, seen: Seen, now: dt.datetime) -> Revoked | ConnectorError:
-    """Remove privilege that was seen on the target and that no live grant accounts for."""
+def revoke_unknown(
+    *, target: Target, seen: Seen, earlier: Evidence, now: dt.datetime
+) -> Revoked | ConnectorError:
+    """Remove privilege that was seen on the target and that no live grant accounts for; `earlier`
+    is the evidence of the attempts at it so far.
+    """
     spec = GrantSpec(
         grant_id=seen.external_name.removeprefix("jit_"),
         external_name=seen.external_name,
@@ -183,6 +187,7 @@ def revoke_unknown(*, target: Target, seen: Seen, now: dt.datetime) -> Revoked |
         role_config={},
         ends_at=now,
         generation=0,
+        earlier=earlier,
     )
     try:
         return connector_of(target).revoke([spec])[0]

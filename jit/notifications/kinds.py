@@ -22,6 +22,7 @@ class Kind(StrEnum):
     BREAK_GLASS_USED = "break-glass-used"
     REVIEW_DUE = "review-due"
     REVOCATION_STUCK = "revocation-stuck"
+    ORPHAN = "orphan"
     WEBHOOK_DISABLED = "webhook-disabled"
     TEST = "test"
 
@@ -38,6 +39,7 @@ DESCRIPTIONS: dict[Kind, str] = {
     Kind.BREAK_GLASS_USED: "Somebody broke the glass past you",
     Kind.REVIEW_DUE: "An after-review is overdue",
     Kind.REVOCATION_STUCK: "A revocation is stuck (operators)",
+    Kind.ORPHAN: "Access of ours that no grant accounts for was found (operators)",
     Kind.WEBHOOK_DISABLED: "A webhook was disabled (operators)",
     Kind.TEST: "A test of a channel",
 }
@@ -53,6 +55,7 @@ SHELF_LIFE: dict[Kind, dt.timedelta] = {
     Kind.ACTIVE: dt.timedelta(hours=1),
     Kind.BREAK_GLASS_USED: dt.timedelta(days=3),
     Kind.REVIEW_DUE: dt.timedelta(days=3),
+    Kind.ORPHAN: dt.timedelta(days=3),
     Kind.WEBHOOK_DISABLED: dt.timedelta(days=3),
 }
 """How long it is worth telling a person, unless the teller knows better."""

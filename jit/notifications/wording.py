@@ -50,6 +50,9 @@ def words(kind: Kind, payload: Mapping[str, Any], reader: Reader) -> Words:
         ("Answer by", told.at("answer_by")),
         ("Review by", told.at("due_at")),
         ("Endpoint", told["endpoint"]),
+        ("Name", told["orphan"]),
+        ("Connections cut", told["connections_cut"]),
+        ("Error", told["error"]),
     ]
     return Words(
         title=one_line(_TITLES[kind](told)),
@@ -64,6 +67,7 @@ def link(payload: Mapping[str, Any]) -> str:
     request_id = payload.get("request")
     try:
         path = reverse("request", args=[request_id]) if request_id else "/"
+        path = reverse("grants") if payload.get("orphan") else path
     except NoReverseMatch:
         path = "/"
     return settings.BASE_URL.rstrip("/") + path
@@ -172,6 +176,13 @@ def _revocation_stuck(told: _Told) -> str:
     return f"Revocation is stuck: {told['requester']} may still have {told['role']}"
 
 
+def _orphan(told: _Told) -> str:
+    what = f"{told['orphan']} on {told['target']}"
+    if told["error"]:
+        return f"{what} may be in use: no grant accounts for it, and it could not be suspended"
+    return f"{what} was suspended: no grant accounts for it"
+
+
 def _webhook_disabled(told: _Told) -> str:
     return f"The webhook {told['endpoint']} was disabled: {told['why']}"
 
@@ -193,5 +204,6 @@ _TITLES = {
     Kind.BREAK_GLASS_USED: _break_glass_used,
     Kind.REVIEW_DUE: _review_due,
     Kind.REVOCATION_STUCK: _revocation_stuck,
+    Kind.ORPHAN: _orphan,
     Kind.WEBHOOK_DISABLED: _webhook_disabled,
 }

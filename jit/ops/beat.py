@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from typing import Any
 
@@ -16,6 +17,8 @@ _LOOK_AGAIN_AFTER = 1
 """Seconds between two attempts of a beat that waits, and the longest pause of one that ticks."""
 _SILENT_FOR_MS = 10_000
 """A holder that says nothing for so long (frozen, cut off) is disconnected by the server."""
+
+_LONG_AGO = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
 
 class Lock:
@@ -78,12 +81,17 @@ class LockedScheduler(Scheduler):
     """
 
     lock_name = "jit/beat"
+    at_once = frozenset({"jit.workflow.reconcile"})
+    """What a beat that begins to tick does first: nobody knows what happened until then, and the
+    database may be an older one than it was.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         from jit.workflow.stand_in import StandIn  # noqa: PLC0415 -- Celery loads us before Django is set up
 
         self.lock = Lock(self.lock_name)
         self.stand_in = StandIn()
+        self._ticks = False
         super().__init__(*args, **kwargs)
         # A longer pause would look like silence to the server and cost us the lock.
         self.max_interval = min(self.max_interval or _LOOK_AGAIN_AFTER, _LOOK_AGAIN_AFTER)
@@ -96,9 +104,18 @@ class LockedScheduler(Scheduler):
         """
         self.stand_in.begin()
         if not self.lock.held():
+            self._ticks = False
             return _LOOK_AGAIN_AFTER
+        if not self._ticks:
+            self._ticks = True
+            self._make_due()
         pause: float = super().tick(*args, **kwargs)
         return pause
+
+    def _make_due(self) -> None:
+        for name in self.at_once & self.schedule.keys():
+            self.schedule[name].last_run_at = _LONG_AGO
+        self._heap = None  # Celery's own, which keeps when each was due; None is made anew.
 
     def _ensure_connected(self) -> Any:
         """Return the connection as it is, to be made by the first message that needs it.

@@ -8,6 +8,7 @@ import logging
 from django.db import transaction
 
 from jit.catalog.models import Target
+from jit.connectors import evidence
 from jit.connectors.base import ConnectorError, Revoked, Seen
 from jit.elevation import operations as elevation
 from jit.elevation import provisioning
@@ -16,6 +17,7 @@ from jit.elevation.states import GrantState
 from jit.kernel import db
 from jit.kernel.actor import CLOCK, Actor
 from jit.kernel.errors import Conflict, NotFound
+from jit.workflow import tell
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +64,9 @@ def reconcile(*, target: Target) -> int:
     for orphan in Orphan.objects.filter(target=target, resolved_at__isnull=True):
         if orphan.external_name not in seen:
             with transaction.atomic():
-                elevation.resolve_orphan(
-                    orphan=orphan, resolution="vanished", actor=CLOCK, now=db.now()
-                )
+                now = db.now()
+                elevation.resolve_orphan(orphan=orphan, resolution="vanished", actor=CLOCK, now=now)
+                tell.orphan_resolved(orphan=orphan, now=now)
     lost = grants.filter(
         state=GrantState.ACTIVE,
         lost_at__isnull=True,
@@ -108,9 +110,14 @@ def _suspend(orphan: Orphan, seen: Seen) -> None:
         found = provisioning.suspend(orphan.target, seen)
     except ConnectorError as failure:
         log.critical("could not suspend %s: %s", seen.external_name, failure)
+        with transaction.atomic():
+            tell.orphan(orphan=orphan, connections_cut=0, error=str(failure), now=db.now())
         return
     with transaction.atomic():
-        elevation.note_suspended(orphan=orphan, seen=found, actor=CLOCK, now=db.now())
+        now = db.now()
+        elevation.note_suspended(orphan=orphan, seen=found, actor=CLOCK, now=now)
+        cut = found.get("connections_cut", 0)
+        tell.orphan(orphan=orphan, connections_cut=cut, error="", now=now)
     log.critical(
         "%s on %s bears our mark and no grant accounts for it: nobody logs in as it any more",
         seen.external_name,
@@ -132,16 +139,20 @@ def remove(*, orphan_id: int, actor: Actor) -> None:
 
 
 def _remove(orphan: Orphan, seen: Seen, *, actor: Actor) -> None:
-    answer = provisioning.revoke_unknown(target=orphan.target, seen=seen, now=db.now())
+    earlier = orphan.seen.get("evidence", {})
+    answer = provisioning.revoke_unknown(
+        target=orphan.target, seen=seen, earlier=earlier, now=db.now()
+    )
+    known = evidence.merged(earlier, answer.evidence)
     if not isinstance(answer, Revoked) or not answer.absent:
+        with transaction.atomic():
+            elevation.note_evidence(orphan=orphan, evidence=known)
         raise OrphanRemains(
             f"{orphan.target.slug} kept {orphan.external_name}: {answer}. Look at the target."
         )
     with transaction.atomic():
+        now = db.now()
         elevation.resolve_orphan(
-            orphan=orphan,
-            resolution="removed",
-            evidence=answer.evidence,
-            actor=actor,
-            now=db.now(),
+            orphan=orphan, resolution="removed", evidence=known, actor=actor, now=now
         )
+        tell.orphan_resolved(orphan=orphan, now=now)

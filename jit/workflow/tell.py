@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from jit.audit.operations import Subject
-from jit.elevation.models import AfterReview, ElevationRequest, Grant
+from jit.elevation.models import AfterReview, ElevationRequest, Grant, Orphan
 from jit.elevation.states import GrantState
 from jit.identity import queries as identity
 from jit.identity.models import User
@@ -226,12 +226,16 @@ def ticket_closed(*, grant: Grant, revoke_at: dt.datetime, key: str, now: dt.dat
     )
 
 
+def _operators() -> list[User]:
+    """Return who may read operations or take grants back; some are in it twice."""
+    readers = identity.holders_of(Permission.OPERATIONS_READ)
+    return [*readers, *identity.holders_of(Permission.GRANT_REVOKE)]
+
+
 def stuck(*, grant: Grant, since: dt.datetime, now: dt.datetime) -> None:
     """Ring: tell the operators, and the role's owners, that a revocation is not proven."""
-    operators = identity.holders_of(Permission.OPERATIONS_READ)
-    revokers = identity.holders_of(Permission.GRANT_REVOKE)
     owners = identity.members_of(grant.role.owner_group.slug)
-    everybody = {one.pk: one for one in [*operators, *revokers, *owners]}
+    everybody = {one.pk: one for one in [*_operators(), *owners]}
     notifications.notify(
         kind=Kind.REVOCATION_STUCK,
         recipients=everybody.values(),
@@ -240,6 +244,34 @@ def stuck(*, grant: Grant, since: dt.datetime, now: dt.datetime) -> None:
         key=f"revocation-stuck:{grant.pk}",
         now=now,
     )
+
+
+def orphan(*, orphan: Orphan, connections_cut: int, error: str, now: dt.datetime) -> None:
+    """Ring, once: tell the operators that access under our mark was found that no grant accounts
+    for, and that it was suspended, or with which `error` it was not.
+    """
+    notifications.notify(
+        kind=Kind.ORPHAN,
+        recipients={one.pk: one for one in _operators()}.values(),
+        subject=_subject_of_orphan(orphan),
+        payload={
+            "orphan": orphan.external_name,
+            "target": orphan.target.slug,
+            "connections_cut": connections_cut,
+            "error": error,
+        },
+        key=f"orphan:{orphan.pk}:{'live' if error else 'suspended'}",
+        now=now,
+    )
+
+
+def orphan_resolved(*, orphan: Orphan, now: dt.datetime) -> None:
+    """Settle what the operators were told of it: it is gone."""
+    notifications.settle(subject=_subject_of_orphan(orphan), kinds=[Kind.ORPHAN], now=now)
+
+
+def _subject_of_orphan(orphan: Orphan) -> Subject:
+    return Subject(type="orphan", id=orphan.external_name, label=str(orphan))
 
 
 def ending_soon() -> int:

@@ -20,6 +20,7 @@ from jit.elevation.operations.grants import (
 )
 from jit.elevation.operations.heartbeats import SWEEP, note_heartbeat
 from jit.elevation.operations.orphans import (
+    note_evidence,
     note_orphan,
     note_suspended,
     resolve_orphan,
@@ -57,6 +58,7 @@ __all__ = [
     "escalate_review",
     "extend_grant",
     "finish_activation",
+    "note_evidence",
     "note_heartbeat",
     "note_lost",
     "note_orphan",

@@ -50,6 +50,12 @@ def note_suspended(
     )
 
 
+def note_evidence(*, orphan: Orphan, evidence: Mapping[str, Any]) -> None:
+    """Keep what an attempt at its removal saw and did that came to no end."""
+    orphan.seen = {**orphan.seen, "evidence": dict(evidence)}
+    orphan.save(update_fields=["seen"])
+
+
 def resolve_orphan(
     *,
     orphan: Orphan,

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from celery import Celery
+from django.conf import settings
 
 from jit.ops import beat
 from tests.support import servers
@@ -113,6 +114,44 @@ def schedulers(name: str) -> Iterator[tuple[Recorder, Recorder]]:
     yield both
     for scheduler in both:
         scheduler.close()
+
+
+class TestAtOnce:
+    @pytest.fixture
+    def schedulers(self, schedulers):
+        for each in schedulers:
+            each.at_once = frozenset({"look"})
+            each.schedule = {
+                name: each.Entry(name=name, task=name, schedule=3600.0, app=each.app)
+                for name in ("look", "tidy")
+            }
+        return schedulers
+
+    @staticmethod
+    def ticked(scheduler) -> list[str]:
+        for _ in range(3):
+            scheduler.tick()
+        return scheduler.sent
+
+    def test_a_restored_database_is_compared_with_the_targets_as_soon_as_a_beat_ticks(
+        self, schedulers
+    ):
+        assert self.ticked(schedulers[0]) == ["look"]
+
+    def test_the_beat_that_takes_over_looks_too_and_one_that_waits_does_not(
+        self, schedulers, superuser
+    ):
+        first, second = schedulers
+        assert self.ticked(first) == ["look"]
+        assert self.ticked(second) == []
+        cut(superuser, first.lock)
+        assert self.ticked(second) == ["look"]
+        assert self.ticked(first) == ["look"]
+        second.close()
+        assert self.ticked(first) == ["look", "look"]
+
+    def test_the_products_own_is_in_its_schedule(self):
+        assert beat.LockedScheduler.at_once <= settings.CELERY_BEAT_SCHEDULE.keys()
 
 
 class TestLockedScheduler:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -9,9 +9,13 @@ import pytest
 
 from jit.audit.models import AuditEvent
 from jit.catalog.models import Target
+from jit.connectors.base import ConnectorError, Refused, Unreachable
 from jit.elevation import provisioning, queries
 from jit.elevation.models import Grant, Orphan
 from jit.kernel import clock
+from jit.notifications import wording
+from jit.notifications.kinds import Kind
+from jit.notifications.models import Notification
 from jit.workflow import reconcile, revoke
 from tests.support.world import World
 
@@ -31,6 +35,13 @@ def stray(world: World) -> Iterator[str]:
         make(connection, name)
         yield name
         connection.execute(f'DROP ROLE IF EXISTS "{name}"')
+
+
+def failing(error: ConnectorError) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
 
 
 def target() -> Target:
@@ -120,6 +131,65 @@ class TestSuspend:
         reconcile.reconcile(target=target())
         events = AuditEvent.objects.filter(action="orphan.suspended", subject_id=name)
         assert events.count() == 1
+
+    def forgotten(self, world: World) -> str:
+        """Return the name of a live role whose grant the database knows no more."""
+        grant = world.grant()
+        Grant.objects.filter(pk=grant.pk).update(external_name=f"jit_{'0' * 32}")
+        return grant.external_name
+
+    def test_operators_are_told_once_of_a_role_that_was_suspended_after_a_restore(
+        self, world: World
+    ) -> None:
+        name = self.forgotten(world)
+        for _ in range(2):
+            reconcile.reconcile(target=target())
+        rows = Notification.objects.filter(subject_id=name, channel="in_app")
+        assert "rita" not in {row.recipient.username for row in rows if row.recipient}
+        told = rows.get(recipient__username="opal")
+        words = wording.words(Kind.ORPHAN, told.payload, wording.Reader())
+        assert words.title == f"{name} on orders-db was suspended: no grant accounts for it"
+        assert words.link.endswith("/grants/")
+        orphan = queries.open_orphans().get(external_name=name)
+        reconcile.remove(orphan_id=orphan.pk, actor=world.actor("opal"))
+        told.refresh_from_db()
+        assert told.read_at
+
+    def test_operators_are_told_of_one_that_could_not_be_suspended(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = self.forgotten(world)
+        with monkeypatch.context() as patch:
+            patch.setattr(provisioning, "suspend", failing(Refused("can't be")))
+            reconcile.reconcile(target=target())
+        rows = Notification.objects.filter(
+            subject_id=name, channel="in_app", recipient__username="opal"
+        )
+        words = wording.words(Kind.ORPHAN, rows.get().payload, wording.Reader())
+        assert words.title.startswith(f"{name} on orders-db may be in use")
+        assert ("Error", "can't be") in words.facts
+        reconcile.reconcile(target=target())  # by now it can be
+        assert not self.can_log_in(world, name)
+        assert rows.count() == 2
+
+    def test_what_a_failed_removal_cut_is_in_the_final_evidence(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = self.forgotten(world)
+        reconcile.reconcile(target=target())
+        orphan = queries.open_orphans().get(external_name=name)
+        opal = world.actor("opal")
+        cut = {"connections_cut": 3, "suspicious": ["a table"]}
+        with monkeypatch.context() as patch:
+            answer = Unreachable("gone meanwhile", evidence=cut)
+            patch.setattr(provisioning, "revoke_unknown", lambda **_: answer)
+            with pytest.raises(reconcile.OrphanRemains):
+                reconcile.remove(orphan_id=orphan.pk, actor=opal)
+        reconcile.remove(orphan_id=orphan.pk, actor=opal)
+        (event,) = AuditEvent.objects.filter(action="orphan.removed", subject_id=name)
+        evidence = event.content["body"]["evidence"]
+        assert evidence["connections_cut"] == 3
+        assert "a table" in evidence["suspicious"]
 
     @pytest.mark.parametrize("state", ["ACTIVATING", "REVOKING"])
     def test_a_role_that_is_being_given_or_ended_is_left_alone(
