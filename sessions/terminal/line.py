@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncssh
 
-from sessions.gateways.ssh.channel import CUT_STATUS
+from sessions.gateways.ssh.frontend_session import CUT_STATUS
 from sessions.terminal.outbox import Outbox
 
 type Connection = asyncssh.SSHClientConnection

@@ -42,7 +42,7 @@ TARGET, OPERATOR = "web-1", "web-1-operator"
 
 
 class RunningGateway:
-    """The gateway on `host:port`, its `house`, and where its recordings are spooled."""
+    """The gateway on `host:port`, its `supervisor`, and where its recordings are spooled."""
 
     def __init__(self, folder: Path, **house: Any) -> None:
         self.folder = folder
@@ -57,11 +57,11 @@ class RunningGateway:
 
     async def _open(self) -> None:
         self.recorder = Recorder(self.spool)
-        self.house = SessionSupervisor(
+        self.supervisor = SessionSupervisor(
             kind="ssh", name=str(self.folder), address=f"{self.host}:{self.port}"
         )
-        await self.house.open()
-        self.gateway = server.Gateway(house=self.house, recorder=self.recorder)
+        await self.supervisor.open()
+        self.gateway = server.SSHGateway(supervisor=self.supervisor, recorder=self.recorder)
         with override_settings(SSH_GATEWAY_KEYS=[str(self.key)]):
             self.listener = await server.listen(
                 self.gateway, socket.create_server((self.host, self.port))
@@ -73,7 +73,7 @@ class RunningGateway:
 
     async def _close(self) -> None:
         self.listener.close()
-        await self.house.close()
+        await self.supervisor.close()
         await self.gateway.close()
         self.recorder.stop()
 

@@ -7,23 +7,22 @@ a host directly, so it must not be one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import asyncssh
 from asyncssh.public_key import SSHOpenSSHCertificate
 
+from sessions.gateways.ssh.interfaces import IncomingConnection
 from sessions.gateways.ssh.negotiating import Negotiating
-
-if TYPE_CHECKING:
-    from sessions.gateways.ssh.visitor import Visitor
 
 type Judged = str | None
 """Of a certificate: None where it is not ours, else why it is refused, empty where it is not."""
 
 
 class Certified(Negotiating):
-    """Has the visitor judge each certificate. Who holds the key of one that is ours is told why
-    it is refused, in the banner that clients show; whoever shows the certificate alone is not.
+    """Has each certificate judged by `recognise_certificate`. Who holds the key of one that is ours
+    is told why it is refused, in the banner that clients show; whoever shows the certificate alone
+    is not.
     """
 
     _refusal: Judged = None
@@ -31,9 +30,9 @@ class Certified(Negotiating):
     async def _validate_openssh_certificate(
         self, username: str, cert: SSHOpenSSHCertificate
     ) -> asyncssh.SSHKey | None:
-        visitor = cast("Visitor", self._owner)
+        client = cast("IncomingConnection", self._owner)
         line = cert.export_certificate().decode()
-        self._refusal = await visitor.recognise_certificate(username, line)
+        self._refusal = await client.recognise_certificate(username, line)
         if self._refusal is None:
             return None
         if not self._refusal:

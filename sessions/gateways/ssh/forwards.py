@@ -5,17 +5,14 @@ longer than its session.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncssh
 
 from jit.kernel.errors import NotAllowed
 from sessions.gateways.ssh import open_failure
+from sessions.gateways.ssh.interfaces import Frontend, IncomingConnection
 from sessions.gateways.ssh.upstream import HostUnreachable, SessionOver
-
-if TYPE_CHECKING:
-    from sessions.gateways.ssh.channel import Front
-    from sessions.gateways.ssh.visitor import Visitor
 
 
 class NotForwarded(NotAllowed):
@@ -23,7 +20,7 @@ class NotForwarded(NotAllowed):
 
 
 async def open_forward(
-    visitor: Visitor, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    client: IncomingConnection, dest_host: str, dest_port: int, orig_host: str, orig_port: int
 ) -> asyncssh.SSHTCPSession[bytes]:
     """Return the person's end of a forwarded connection, once the host's end is open.
 
@@ -31,7 +28,7 @@ async def open_forward(
     """
     to = f"{dest_host}:{dest_port}"
     with open_failure.with_a_sentence("a forward"):
-        front = await visitor.forwarding_session()
+        front = await client.forwarding_session()
         allowed = {(each.host, each.port) for each in front.role.forwards}
         if (dest_host, dest_port) not in allowed:
             front.tape.mark({"kind": "forward", "to": to, "refused": True})
@@ -65,7 +62,7 @@ async def _open_on_host(
 class Tunnel:
     """One forwarded connection: the `person`'s end of it, and the one on the `host`."""
 
-    def __init__(self, front: Front, to: str) -> None:
+    def __init__(self, front: Frontend, to: str) -> None:
         self.front = front
         self.to = to
         self.person, self.host = _End(self), _End(self)

@@ -13,9 +13,10 @@ import asyncssh
 
 from sessions.gateways import instance
 from sessions.gateways.ssh import host_keys
+from sessions.gateways.ssh.connection import ClientConnection
+from sessions.gateways.ssh.interfaces import IncomingConnection
 from sessions.gateways.ssh.negotiating import CIPHERS, MACS
 from sessions.gateways.ssh.upstream import LogIns
-from sessions.gateways.ssh.visitor import Visitor
 from sessions.gateways.supervisor import SessionSupervisor
 from sessions.recording import service
 from sessions.recording.recorder import Recorder
@@ -29,35 +30,36 @@ LOGIN_TIMEOUT = 30
 BACKLOG = 512
 
 
-class Gateway:
+class SSHGateway:
     """What all connections of the process share."""
 
-    def __init__(self, *, house: SessionSupervisor, recorder: Recorder) -> None:
-        self.house = house
+    def __init__(self, *, supervisor: SessionSupervisor, recorder: Recorder) -> None:
+        self.supervisor = supervisor
         self.recorder = recorder
         self.log_ins = LogIns()
-        self._visitors: set[Visitor] = set()
+        self._connections: set[IncomingConnection] = set()
         self._from: Counter[str] = Counter()
 
-    def take_place(self, visitor: Visitor) -> bool:
+    def take_place(self, connection: IncomingConnection) -> bool:
         """Count a connection in; return whether there is room for it."""
-        address = visitor.source_address
-        self._visitors.add(visitor)
+        address = connection.source_address
+        self._connections.add(connection)
         self._from[address] += 1
         return (
-            len(self._visitors) <= MOST_CONNECTIONS and self._from[address] <= MOST_FROM_ONE_ADDRESS
+            len(self._connections) <= MOST_CONNECTIONS
+            and self._from[address] <= MOST_FROM_ONE_ADDRESS
         )
 
     async def close(self) -> None:
         """Close every connection that is left, after their sessions have ended in order."""
-        for visitor in list(self._visitors):
-            visitor.connection.abort()
+        for connection in list(self._connections):
+            connection.connection.abort()
         await asyncio.sleep(0)
 
-    def leave_place(self, visitor: Visitor) -> None:
-        if visitor in self._visitors:
-            self._visitors.discard(visitor)
-            self._from[visitor.source_address] -= 1
+    def leave_place(self, connection: IncomingConnection) -> None:
+        if connection in self._connections:
+            self._connections.discard(connection)
+            self._from[connection.source_address] -= 1
 
 
 async def serve(told: asyncio.Event) -> None:
@@ -66,24 +68,24 @@ async def serve(told: asyncio.Event) -> None:
     host, port = instance.listens_at(KIND)
     with instance.claimed(KIND) as here, instance.listening(KIND) as listening:
         recorder = service.start(here.spool)
-        house = SessionSupervisor(kind=KIND, name=here.name, address=f"{host}:{port}")
-        await house.open()
-        gateway = Gateway(house=house, recorder=recorder)
+        supervisor = SessionSupervisor(kind=KIND, name=here.name, address=f"{host}:{port}")
+        await supervisor.open()
+        gateway = SSHGateway(supervisor=supervisor, recorder=recorder)
         listener = await listen(gateway, listening)
         log.info("the SSH gateway listens at %s:%d", host, listener.get_port())
         try:
             await told.wait()
         finally:
             listener.close()
-            await house.close()
+            await supervisor.close()
             await gateway.close()
             await asyncio.get_running_loop().run_in_executor(None, recorder.stop)
 
 
-async def listen(gateway: Gateway, listening: socket.socket) -> asyncssh.SSHAcceptor:
+async def listen(gateway: SSHGateway, listening: socket.socket) -> asyncssh.SSHAcceptor:
     """Return the listener of `gateway` on a socket that listens."""
     return await asyncssh.create_server(
-        lambda: Visitor(gateway),
+        lambda: ClientConnection(gateway),
         sock=listening,
         server_host_keys=host_keys.files(),
         encryption_algs=CIPHERS,

@@ -17,25 +17,25 @@ ONE_AT_A_TIME = (
 )
 
 
-def one_at_a_time[Visitor: Any](
-    requested: Callable[[Visitor], Any],
-) -> Callable[[Visitor], Any]:
+def one_at_a_time[Client: Any](
+    requested: Callable[[Client], Any],
+) -> Callable[[Client], Any]:
     """Refuse a session while the same password's connection has another, or just opens one. Its
     forwards are no session of this kind; whatever is opened is admitted anew.
     """
-    opening: set[Visitor] = set()
+    opening: set[Client] = set()
 
     @functools.wraps(requested)
-    def in_turn(visitor: Visitor) -> Any:
-        if visitor.caller.proof is not Proof.TOKEN:
-            return requested(visitor)
-        if visitor in opening or any(front.asked.kind != "forwards" for front in visitor.fronts):
+    def in_turn(client: Client) -> Any:
+        if client.caller.proof is not Proof.TOKEN:
+            return requested(client)
+        if client in opening or any(front.asked.kind != "forwards" for front in client.fronts):
             raise asyncssh.ChannelOpenError(
                 asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, ONE_AT_A_TIME
             )
-        opening.add(visitor)
-        session = asyncio.ensure_future(requested(visitor))
-        session.add_done_callback(lambda _: opening.discard(visitor))
+        opening.add(client)
+        session = asyncio.ensure_future(requested(client))
+        session.add_done_callback(lambda _: opening.discard(client))
         return session
 
     return in_turn

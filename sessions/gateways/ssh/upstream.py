@@ -65,11 +65,16 @@ class Upstream:
     """
 
     def __init__(
-        self, *, admission: Admission, host_name: str, house: SessionSupervisor, log_ins: LogIns
+        self,
+        *,
+        admission: Admission,
+        host_name: str,
+        supervisor: SessionSupervisor,
+        log_ins: LogIns,
     ) -> None:
         self._admission = admission
         self._host_name = host_name
-        self._house = house
+        self._supervisor = supervisor
         self._log_ins = log_ins
         self._making: asyncio.Task[Connection] | None = None
         self._over = False
@@ -88,7 +93,7 @@ class Upstream:
         if self._over:
             raise SessionOver("This session has ended.")
         if self._making is None or (self._making.done() and not self.is_open):
-            self._making = self._house.spawn(self._connect(marked=marked), awaited=True)
+            self._making = self._supervisor.spawn(self._connect(marked=marked), awaited=True)
         try:
             return await asyncio.shield(self._making)
         except asyncio.CancelledError:
@@ -140,7 +145,7 @@ class Upstream:
         host = host_of(config, self._host_name)
         async with self._log_ins.turn_at(host):
             made = await connect(
-                config=config, host=host, admission=self._admission, house=self._house
+                config=config, host=host, admission=self._admission, supervisor=self._supervisor
             )
         try:
             if marked:
@@ -180,7 +185,7 @@ def host_of(config: SSHConfig, name: str) -> Host:
 
 
 async def connect(
-    *, config: SSHConfig, host: Host, admission: Admission, house: SessionSupervisor
+    *, config: SSHConfig, host: Host, admission: Admission, supervisor: SessionSupervisor
 ) -> Connection:
     """Return a connection to the host, logged in as the role's account.
 
@@ -189,7 +194,7 @@ async def connect(
     role = SSHRole.parse(admission.role_config)
     try:
         # The authority's key may be in the database.
-        key, certificate = await house.ask(
+        key, certificate = await supervisor.ask(
             _credential, config=config, role=role, admission=admission, now=clock.now()
         )
         return await asyncssh.connect(

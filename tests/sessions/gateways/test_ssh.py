@@ -274,7 +274,7 @@ class TestEnds:
         hold(operator, seconds=30)
         stays = rita.open("sleep 40")
         session = live_session()
-        entry = gateway.house._entries[session.pk]
+        entry = gateway.supervisor._entries[session.pk]
         before = entry.over_at
         Grant.objects.update(ends_at=clock.now() + clock.dt.timedelta(seconds=600))
         until(lambda: entry.over_at > before + 500, seconds=5)

@@ -103,9 +103,9 @@ class TestDropbear:
 
 async def exchanged_again(gateway: RunningGateway) -> None:
     """Have the gateway begin a key exchange on its one connection."""
-    (visitor,) = gateway.gateway._visitors
-    visitor.connection._send_kexinit()
-    visitor.connection._kexinit_sent = True
+    (client,) = gateway.gateway._connections
+    client.connection._send_kexinit()
+    client.connection._kexinit_sent = True
 
 
 class TestNames:

@@ -95,7 +95,7 @@ ENDS = {
 
 def fronts(gateway: RunningGateway) -> dict[UUID, Any]:
     """Return the live sessions of the gateway as it holds them."""
-    return {pk: entry.live for pk, entry in gateway.house._entries.items()}
+    return {pk: entry.live for pk, entry in gateway.supervisor._entries.items()}
 
 
 def lines_at(host: Sshd) -> int:

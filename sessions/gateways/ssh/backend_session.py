@@ -6,18 +6,16 @@ import asyncio
 from collections.abc import Awaitable
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 import asyncssh
 
-if TYPE_CHECKING:
-    from sessions.gateways.ssh.channel import Front
+from sessions.gateways.ssh.interfaces import Frontend
 
 
-class Back(asyncssh.SSHClientSession[bytes]):
+class BackendSession(asyncssh.SSHClientSession[bytes]):
     """Takes what the program on the host says to the person's end, once a turn."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: Frontend) -> None:
         self.front = front
         self.channel: asyncssh.SSHClientChannel[bytes]
         self._said: list[tuple[bytes, int | None]] = []
@@ -115,7 +113,7 @@ class Back(asyncssh.SSHClientSession[bytes]):
     def hold_until(self, ready: Awaitable[None]) -> None:
         """Read nothing from the host until `ready` is."""
         self.pause_reading()
-        self.front.house.spawn(self._held(ready))
+        self.front.supervisor.spawn(self._held(ready))
 
     async def _held(self, ready: Awaitable[None]) -> None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncssh
 from django.conf import settings
@@ -17,8 +17,8 @@ from django.conf import settings
 from jit.connectors.ssh.config import SSHRole
 from jit.kernel.errors import DomainError
 from sessions.gateways.ssh import asking, notices
-from sessions.gateways.ssh.back import Back
-from sessions.gateways.ssh.forwards import Tunnel
+from sessions.gateways.ssh.backend_session import BackendSession
+from sessions.gateways.ssh.interfaces import IncomingConnection, OpenForward
 from sessions.gateways.ssh.notes import Notes
 from sessions.gateways.ssh.standard_input import StandardInput
 from sessions.gateways.ssh.taps import tap_for
@@ -30,9 +30,6 @@ from sessions.operations.moving import Closing
 from sessions.recording.spool import SpoolUnavailable
 from sessions.recording.tape import Tape
 from sessions.states import ClosedBecause
-
-if TYPE_CHECKING:
-    from sessions.gateways.ssh.visitor import Visitor
 
 log = logging.getLogger(__name__)
 
@@ -50,26 +47,26 @@ class RecorderNeeded(DomainError):
     status = 503
 
 
-class Front(asyncssh.SSHServerSession[bytes]):
-    """The person's end; also the house's handle on the session, which owns all that was opened
+class FrontendSession(asyncssh.SSHServerSession[bytes]):
+    """The person's end; also the supervisor's handle on the session, which owns all that was opened
     in it: the program's channel, the forwards, and the connection to the host.
     """
 
-    def __init__(self, visitor: Visitor, admitted: Admission) -> None:
-        self.visitor = visitor
+    def __init__(self, client: IncomingConnection, admitted: Admission) -> None:
+        self.client = client
         self.admitted = admitted
-        self.house = visitor.gateway.house
+        self.supervisor = client.gateway.supervisor
         self.role = SSHRole.parse(admitted.role_config)
         self.tape: Tape | Unrecorded = Unrecorded()
         self.channel: asyncssh.SSHServerChannel[bytes] | None = None
-        self.back: Back | None = None
+        self.backend: BackendSession | None = None
         self.upstream = Upstream(
             admission=admitted,
-            host_name=visitor.host,
-            house=self.house,
-            log_ins=visitor.gateway.log_ins,
+            host_name=client.host,
+            supervisor=self.supervisor,
+            log_ins=client.gateway.log_ins,
         )
-        self.tunnels: set[Tunnel] = set()
+        self.tunnels: set[OpenForward] = set()
         self.asked = asking.Asked()
         self.fed = StandardInput(self.tape)
         self.tap = tap_for(self.asked, Notes(self.tape, self.fed))
@@ -87,11 +84,13 @@ class Front(asyncssh.SSHServerSession[bytes]):
     def start_recording(self) -> None:
         """Begin the recording. Raises RecorderNeeded where there must be one and is none."""
         admitted = self.admitted
-        self.house.register(session_id=admitted.session_id, live=self, over_at=admitted.over_at)
+        self.supervisor.register(
+            session_id=admitted.session_id, live=self, over_at=admitted.over_at
+        )
         if admitted.record == "none":
             return
         try:
-            self.tape = self.visitor.gateway.recorder.open(
+            self.tape = self.client.gateway.recorder.open(
                 session_id=admitted.session_id,
                 header={
                     "term": {"cols": 80, "rows": 24},
@@ -107,7 +106,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
 
     def _recorder_failed(self, _session: Any, why: str) -> None:
         if self.admitted.record == "required":
-            self.house.spawn(
+            self.supervisor.spawn(
                 self.end(ClosedBecause.TERMINATED, f"This can't be recorded any more: {why}.")
             )
 
@@ -135,48 +134,48 @@ class Front(asyncssh.SSHServerSession[bytes]):
         return True
 
     def session_started(self) -> None:
-        self.house.spawn(self._begin())
+        self.supervisor.spawn(self._begin())
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         if self.over:
             return
-        if self.back is None:
+        if self.backend is None:
             self._early.append((data, datatype))
             if self.channel is not None:
                 self.channel.pause_reading()
             return
         self.tap.from_person(data)
-        self.back.write(data, datatype)
+        self.backend.write(data, datatype)
 
     def eof_received(self) -> bool:
-        if self.back is None:
+        if self.backend is None:
             self._early_eof = True
         else:
             self.fed.finish()
-            self.back.write_eof()
+            self.backend.write_eof()
         return True
 
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
         self.tape.resize(width, height)
-        if self.back is not None:
-            self.back.resize(width, height, pixwidth, pixheight)
+        if self.backend is not None:
+            self.backend.resize(width, height, pixwidth, pixheight)
 
     def signal_received(self, signal: str) -> None:
-        if self.back is not None:
-            self.back.signal(signal)
+        if self.backend is not None:
+            self.backend.signal(signal)
 
     def break_received(self, msec: int) -> bool:
-        if self.back is not None:
-            self.back.send_break(msec)
+        if self.backend is not None:
+            self.backend.send_break(msec)
         return True
 
     def pause_writing(self) -> None:
-        if self.back is not None:
-            self.back.pause_reading()
+        if self.backend is not None:
+            self.backend.pause_reading()
 
     def resume_writing(self) -> None:
-        if self.back is not None:
-            self.back.resume_reading()
+        if self.backend is not None:
+            self.backend.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.person_is_gone(broken=exc is not None)
@@ -186,7 +185,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
     async def _begin(self) -> None:
         try:
             asking.refuse_unless_allowed(self.asked, self.role)
-            await self._open_back()
+            await self._open_backend()
         except (asking.NotOfThisRole, asking.PastTheGateway) as refusal:
             self.tape.mark({**self.asked.fact(), "refused": True})
             self._say_and_leave(refusal.detail)
@@ -196,7 +195,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
             log.exception("session %s could not begin", self.admitted.session_id)
             self._say_and_leave("The gateway could not open your session. Try again.")
 
-    async def _open_back(self) -> None:
+    async def _open_backend(self) -> None:
         connection = await self.upstream.connection()
         self.tape.mark(self.asked.fact())
         if self.asked.size is not None:
@@ -205,10 +204,10 @@ class Front(asyncssh.SSHServerSession[bytes]):
         self.fed = StandardInput(self.tape, keep=keep)
         self.tap = tap_for(self.asked, Notes(self.tape, self.fed))
         await self._went_live()
-        back = Back(self)
-        self._program = self.house.spawn(
+        backend = BackendSession(self)
+        self._program = self.supervisor.spawn(
             connection.create_session(
-                lambda: back,
+                lambda: backend,
                 command=self.asked.command if self.asked.kind == "exec" else None,
                 subsystem=self.asked.command if self.asked.kind == "subsystem" else None,
                 request_pty="force" if self.asked.size is not None else False,
@@ -221,9 +220,9 @@ class Front(asyncssh.SSHServerSession[bytes]):
             awaited=True,
         )
         await self._program
-        self.back = back
+        self.backend = backend
         if self.over:
-            back.close()
+            backend.close()
             return
         for data, datatype in self._early:
             self.data_received(data, datatype)
@@ -241,7 +240,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
         await self._went_live()
 
     async def _went_live(self) -> None:
-        await self.house.ask(moving.went_live, session_id=self.admitted.session_id)
+        await self.supervisor.ask(moving.went_live, session_id=self.admitted.session_id)
 
     def _say_and_leave(self, sentence: str) -> None:
         self.tape.mark({"kind": "notice", "text": sentence})
@@ -268,9 +267,9 @@ class Front(asyncssh.SSHServerSession[bytes]):
         if self.channel is not None and not self.over:
             self.channel.write(data, datatype)
         self._since_room += len(data)
-        if self._since_room >= ROOM_EVERY and self.back is not None:
+        if self._since_room >= ROOM_EVERY and self.backend is not None:
             self._since_room = 0
-            self.back.hold_until(self.tape.room())
+            self.backend.hold_until(self.tape.room())
 
     def host_is_done(self, status: int | None, signal: str | None, why: str) -> None:
         """The program on the host ended, or the line to it broke (then `why` says so)."""
@@ -297,7 +296,7 @@ class Front(asyncssh.SSHServerSession[bytes]):
         else:
             self.note_end(ClosedBecause.LOGOUT, "Their client closed it.", None)
 
-    # --- Its end, as the house wants it -------------------------------------------------
+    # --- Its end, as the supervisor wants it --------------------------------------------
 
     async def warn(self, sentence: str) -> None:
         self.tape.mark({"kind": "notice", "text": sentence})
@@ -320,28 +319,28 @@ class Front(asyncssh.SSHServerSession[bytes]):
         self.tape.mark({"kind": "notice", "text": sentence})
         self._tell(sentence, on_terminal=self.asked.size is not None)
         self.note_end(because, sentence, CUT_STATUS)
-        self.visitor.session_was_ended(self, sentence)
+        self.client.session_was_ended(self, sentence)
         await self._left_host.wait()
 
     def abort(self) -> None:
         """Close both lines at once."""
         self._cut()
         self.upstream.abort()
-        self.visitor.connection.abort()
+        self.client.connection.abort()
 
     def note_end(self, because: ClosedBecause, comment: str, status: int | None) -> None:
-        """End what is left of the session, and see that it comes into the books, once."""
+        """End what is left of the session, and see that it is written down, once."""
         if self.over:
             return
         self._cut()
         self.over = True
-        self.visitor.fronts.discard(self)
+        self.client.fronts.discard(self)
         self.tap.finish()
         self.fed.finish()
         if status is not None:
             self.tape.exit(status)
-        self.house.spawn(
-            self._close_books(
+        self.supervisor.spawn(
+            self._note_closed(
                 Closing(
                     session_id=self.admitted.session_id,
                     because=because,
@@ -358,23 +357,23 @@ class Front(asyncssh.SSHServerSession[bytes]):
             "forwards": len(self.tunnels),
             "connections": int(self.upstream.is_open),
         }
-        if self.back is not None:
-            self.back.close()
+        if self.backend is not None:
+            self.backend.close()
         for tunnel in list(self.tunnels):
             tunnel.cut()
 
-    async def _close_books(self, closing: Closing) -> None:
+    async def _note_closed(self, closing: Closing) -> None:
         """Write the end down only when nothing of the session is open any more."""
         try:
             await self._leave_host()
         finally:
             self._left_host.set()
             await self.tape.close()
-            self.house.unregister(closing)
+            self.supervisor.unregister(closing)
 
     async def _leave_host(self) -> None:
         """Kill the program, unless it ended by itself, and close the connection."""
-        program, back = self._program, self.back
+        program, backend = self._program, self.backend
         if program is not None:
             await asyncio.wait([program], timeout=BEGUN_WITHIN)
-        await self.upstream.close(kill=program is not None and not (back and back.ended))
+        await self.upstream.close(kill=program is not None and not (backend and backend.ended))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
 
 import asyncssh
 
@@ -18,15 +17,13 @@ from sessions import queries
 from sessions.fingerprints import fingerprint_of
 from sessions.gateways.ssh import open_failure, refusals, turns
 from sessions.gateways.ssh.certified import Certified, Judged
-from sessions.gateways.ssh.channel import Front
 from sessions.gateways.ssh.forwards import open_forward
+from sessions.gateways.ssh.frontend_session import FrontendSession
+from sessions.gateways.ssh.interfaces import Frontend, GatewayServer
 from sessions.models import OneUseToken, SshKey
 from sessions.operations import admission, certificates, keys, tokens
 from sessions.operations.admission import Admission, Caller
 from sessions.states import ClosedBecause, Door, Proof
-
-if TYPE_CHECKING:
-    from sessions.gateways.ssh.server import Gateway
 
 HEARD_WITHIN = 0.5
 """Seconds in which a client takes what it is told at the end, before its line is closed."""
@@ -40,10 +37,10 @@ BANNER = (
 )
 
 
-class Visitor(asyncssh.SSHServer):
+class ClientConnection(asyncssh.SSHServer):
     """asyncssh's view of one connection."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: GatewayServer) -> None:
         self.gateway = gateway
         self.connection: asyncssh.SSHServerConnection
         self._candidate: SshKey | OneUseToken | Grant | None = None
@@ -51,8 +48,8 @@ class Visitor(asyncssh.SSHServer):
         self._wanted = ""
         self.host = ""
         """Which host of the target is meant; empty: its first."""
-        self.fronts: set[Front] = set()
-        self._forwarding: Front | None = None
+        self.fronts: set[Frontend] = set()
+        self._forwarding: FrontendSession | None = None
         self._begins_forwarding = asyncio.Lock()
         self._gone = False
 
@@ -74,14 +71,14 @@ class Visitor(asyncssh.SSHServer):
         for front in list(self.fronts):
             front.person_is_gone(broken=exc is not None)
 
-    def session_was_ended(self, front: Front, sentence: str) -> None:
+    def session_was_ended(self, front: Frontend, sentence: str) -> None:
         """Close the person's line, too, once nothing else lives on it: a client that forwards
         alone, or waits for more to do, would not notice the end.
         """
         if not self.fronts:
-            self.gateway.house.spawn(self._say_goodbye(front, sentence))
+            self.gateway.supervisor.spawn(self._say_goodbye(front, sentence))
 
-    async def _say_goodbye(self, front: Front, sentence: str) -> None:
+    async def _say_goodbye(self, front: Frontend, sentence: str) -> None:
         if front.channel is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARD_WITHIN):
@@ -114,7 +111,7 @@ class Visitor(asyncssh.SSHServer):
         if not self._may_try():
             return False
         line = key.export_public_key("openssh").decode()
-        self._candidate = await self.gateway.house.ask(
+        self._candidate = await self.gateway.supervisor.ask(
             queries.owner_of_key, fingerprint=fingerprint_of(line)
         )
         return self._candidate is not None
@@ -124,7 +121,7 @@ class Visitor(asyncssh.SSHServer):
         self._candidate = None
         if not self._may_try():
             return None
-        known = await self.gateway.house.ask(
+        known = await self.gateway.supervisor.ask(
             certificates.recognise, line=line, wanted=username.partition("+")[0]
         )
         if known is None:
@@ -141,7 +138,9 @@ class Visitor(asyncssh.SSHServer):
         if not self._may_try():
             return False
         for door in (Door.SSH, Door.WEB):
-            self._candidate = await self.gateway.house.ask(tokens.redeem, plain=password, door=door)
+            self._candidate = await self.gateway.supervisor.ask(
+                tokens.redeem, plain=password, door=door
+            )
             if self._candidate is not None:
                 return True
         return False
@@ -188,13 +187,13 @@ class Visitor(asyncssh.SSHServer):
     @turns.one_at_a_time
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
         # As tasks, which asyncssh awaits: a line that closes at this moment leaves none unrun.
-        return self.gateway.house.spawn(self._admitted(), awaited=True)  # type: ignore[return-value]
+        return self.gateway.supervisor.spawn(self._admitted(), awaited=True)  # type: ignore[return-value]
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> asyncssh.SSHTCPSession[bytes]:
         opening = open_forward(self, dest_host, dest_port, orig_host, orig_port)
-        return self.gateway.house.spawn(opening, awaited=True)  # type: ignore[return-value]
+        return self.gateway.supervisor.spawn(opening, awaited=True)  # type: ignore[return-value]
 
     def server_requested(self, listen_host: str, listen_port: int) -> bool:
         return refusals.refuse(self, f"the person, from {listen_host or '*'}:{listen_port}")
@@ -211,31 +210,31 @@ class Visitor(asyncssh.SSHServer):
     def tap_requested(self, unit: int | None) -> bool:  # noqa: ARG002 -- asyncssh's signature
         return refusals.refuse(self, "a network device")
 
-    async def _admitted(self) -> Front:
+    async def _admitted(self) -> FrontendSession:
         """Return the session of a channel that was just asked for."""
         with open_failure.with_a_sentence("a session"):
             return await self._admit()
 
-    async def _admit(self) -> Front:
+    async def _admit(self) -> FrontendSession:
         caller = self.caller
         if isinstance(self._candidate, SshKey):
-            await self.gateway.house.ask(keys.use, key=self._candidate)
-        admitted: Admission = await self.gateway.house.ask(
+            await self.gateway.supervisor.ask(keys.use, key=self._candidate)
+        admitted: Admission = await self.gateway.supervisor.ask(
             admission.authorise,
             wanted=self.wanted,
             kind="ssh",
             caller=caller,
-            gateway=self.gateway.house.gateway,
+            gateway=self.gateway.supervisor.gateway,
             host=self.host,
         )
-        front = Front(self, admitted)
+        front = FrontendSession(self, admitted)
         front.start_recording()
         self.fronts.add(front)
         if self._gone:  # Nobody waits for the answer any more.
             front.person_is_gone(broken=True)
         return front
 
-    async def forwarding_session(self) -> Front:
+    async def forwarding_session(self) -> FrontendSession:
         """Return the session that this connection's forwards are recorded in, and ask for each
         whether it may go on: a new one begins where what it was opened for is not so any more.
         """
@@ -245,8 +244,8 @@ class Visitor(asyncssh.SSHServer):
                 front = self._forwarding = await self._begin_forwarding()
                 return front
         if isinstance(self._candidate, SshKey):
-            await self.gateway.house.ask(keys.use, key=self._candidate)
-        if await self.gateway.house.ask(
+            await self.gateway.supervisor.ask(keys.use, key=self._candidate)
+        if await self.gateway.supervisor.ask(
             admission.holds_still, admitted=front.admitted, caller=self.caller
         ):
             return front
@@ -255,7 +254,7 @@ class Visitor(asyncssh.SSHServer):
                 self._forwarding = await self._begin_forwarding()
             return self._forwarding or front
 
-    async def _begin_forwarding(self) -> Front:
+    async def _begin_forwarding(self) -> FrontendSession:
         front = await self._admit()
         try:
             await front.begin_without_a_channel()
