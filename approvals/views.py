@@ -43,7 +43,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
         "asks": [
             {
                 **_context(request, row, chains.get(row.pk)),
-                "history": elevation.recent_of(row.requester),
+                "history": elevation.requested_before(row),
             }
             for row in rows
         ]

@@ -19,6 +19,8 @@ from django.db.models import F, Q
 from approvals import queries as approvals
 from approvals.slack import config, links, messages
 from approvals.slack.models import Audience, Fate, SlackMessage, new_handle
+from jit.audit import queries as audit
+from jit.audit.actions import Action
 from jit.elevation import queries as elevation
 from jit.elevation.models import ElevationRequest, Grant
 from jit.elevation.states import GrantState, RequestState
@@ -56,15 +58,17 @@ def snapshot(request_id: UUID) -> messages.Snapshot:
     row = elevation.requests().filter(pk=request_id).first()
     if row is None:
         raise elevation.UnknownRequest("There is no such request.")
-    past = [one for one in elevation.recent_of(row.requester) if one.pk != row.pk]
     grant: Grant | None = getattr(row, "grant", None)
     return messages.Snapshot(
         row=row,
         chain=approvals.describe([row]).get(row.pk),
         grant=grant,
-        past=tuple(past[: messages.PAST]),
+        past=tuple(elevation.requested_before(row, messages.PAST)),
         now=db.now(),
         recordings=_recordings_of(grant),
+        why_withdrawn=audit.why(row.pk, Action.REQUEST_WITHDRAWN)
+        if row.state == RequestState.WITHDRAWN
+        else "",
     )
 
 

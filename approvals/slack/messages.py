@@ -37,6 +37,7 @@ class Snapshot:
     now: dt.datetime
     recordings: tuple[str, ...] = ()
     """Addresses, for whoever may see them: the page asks who comes."""
+    why_withdrawn: str = ""
 
     @property
     def open_step(self) -> StepView | None:
@@ -243,7 +244,7 @@ def _now(shot: Snapshot) -> list[list[b.Element]]:
         ]
     if row.state in {RequestState.LAPSED, RequestState.WITHDRAWN} and row.closed_at:
         late = "its planned time ended" if row.is_over(row.closed_at) else "nobody answered in time"
-        what = late if row.state == RequestState.LAPSED else "taken back"
+        what = late if row.state == RequestState.LAPSED else (shot.why_withdrawn or "taken back")
         return [b.fact(headline(shot), f"{what} · ", b.moment(row.closed_at))]
     if row.state == RequestState.APPROVED and shot.chain is None:
         allowed = "the glass was broken: nobody was asked" if row.break_glass else "by policy"

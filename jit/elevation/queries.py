@@ -188,9 +188,15 @@ def rulings_since(since: dt.datetime) -> Iterable[tuple[UUID, dict[str, Any]]]:
     )
 
 
-def recent_of(requester: User, limit: int = 5) -> QuerySet[ElevationRequest]:
-    """Return the person's last requests, for an approver to judge by."""
+def recent_of(requester: User, limit: int) -> QuerySet[ElevationRequest]:
+    """Return the person's last requests, newest first."""
     return requests().filter(requester=requester).order_by("-created_at", "-id")[:limit]
+
+
+def requested_before(row: ElevationRequest, limit: int = 5) -> QuerySet[ElevationRequest]:
+    """Return what its requester asked for last before this one, for an approver to judge by."""
+    own = requests().filter(requester=row.requester, created_at__lte=row.created_at)
+    return own.exclude(pk=row.pk).order_by("-created_at", "-id")[:limit]
 
 
 # --- Grants ---------------------------------------------------------------------------

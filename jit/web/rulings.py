@@ -74,7 +74,7 @@ def sentences(ruling: Mapping[str, Any], *, missing: Sequence[str] = ()) -> list
     if ruling["outcome"] == "auto":
         found.append(Sentence("Nobody need approve: it starts as soon as you ask."))
     longest = ruling.get("max_duration_seconds", 0)
-    found.append(Sentence(f"Up to {duration(longest)} are allowed.", "clock", "calm"))
+    found.append(Sentence(f"Up to {duration(longest)} is allowed.", "clock", "calm"))
     found += _obligations(ruling.get("obligations", {}))
     return found
 
@@ -88,7 +88,7 @@ def glass_sentences(ruling: Mapping[str, Any]) -> list[Sentence]:
     return [
         Sentence("Nobody had to approve: the glass may be broken.", "bolt", "warn"),
         Sentence(
-            f"Up to {duration(offer.get('max_duration_seconds', 0))} are allowed.", "clock", "calm"
+            f"Up to {duration(offer.get('max_duration_seconds', 0))} is allowed.", "clock", "calm"
         ),
         Sentence(f"Its use is reviewed within {due}{by}.", "eye", "calm"),
         *_obligations({**offer.get("obligations", {}), "review_after": False}),

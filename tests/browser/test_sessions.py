@@ -126,6 +126,11 @@ class TestTerminal:
         playback = udo.locator("[data-player]")
         expect(playback).to_have_attribute("data-ready", "1")
         expect(playback.locator("[data-player-screen]")).to_contain_text("and-2-more")
+        # A replay was drawn 224 px high, whatever its terminal's shape: letters of 4 px.
+        letters = playback.locator(".ap-term").evaluate(
+            "e => parseFloat(getComputedStyle(e).fontSize)"
+        )
+        assert letters >= 9
         expect(udo.locator("#transcript mark").first).to_have_text("and-2-more")
         at = float(playback.get_attribute("data-at") or 0)
         udo.get_by_role("searchbox", name="Words in it").fill("the-answer-is-42")

@@ -16,6 +16,23 @@ from jit.kernel.text import visible
 from jit.web import board, icons, states
 
 register = template.Library()
+
+_EVIDENCE_ORDER = {
+    "observed_at": 0,
+    "mode": 1,
+    "server_version": 1,
+    "was_there": 2,
+    "roles_found": 3,
+    "connections_found": 3,
+    "memberships_removed": 4,
+    "removed_at_once": 4,
+    "connections_cut": 4,
+    "gateways": 5,
+    "looked_in": 7,
+    "not_known": 8,
+    "not_looked_at": 9,
+}
+_OTHER_FACTS = 6
 register.filter(visible)
 
 
@@ -200,16 +217,30 @@ def from_code(code: str) -> str:
 
 
 @register.filter
-def spoken(value: object) -> str:
-    """Return a machine's word or value as people read it: `roles_found` is "roles found"."""
+def spoken(word: object) -> str:
+    """Return a machine's word as people read it: `roles_found` is "roles found"."""
+    return visible(word).replace("_", " ")
+
+
+@register.filter
+def observed(value: object) -> str:
+    """Return a value of the evidence as it was seen: names of a target's roles stay as they are."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return ", ".join(spoken(one) for one in value) or "none"
+        return ", ".join(observed(one) for one in value) or "none"
     if isinstance(value, dict):
-        return ", ".join(f"{spoken(key)}: {spoken(one)}" for key, one in value.items()) or "none"
-    text = visible(value)
-    return text.replace("_", " ") if text.isidentifier() else text
+        return ", ".join(f"{spoken(key)}: {observed(one)}" for key, one in value.items()) or "none"
+    return visible(value)
+
+
+@register.filter
+def evidence_rows(evidence: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (label, value) of each fact of the evidence: when and how it was looked, what was
+    found and cut, what stays, what nobody looked at. Facts of other names stand before the last.
+    """
+    names = sorted(evidence, key=lambda name: (_EVIDENCE_ORDER.get(name, _OTHER_FACTS), name))
+    return [(spoken(name), observed(evidence[name])) for name in names]
 
 
 @register.filter

@@ -32,10 +32,14 @@ NO_JUSTIFICATION = "."
 """Stands for one not typed yet, so that the ruling shows before the last field is filled."""
 
 
-def chips(longest: int, chosen: int) -> list[dict[str, Any]]:
-    """Return the durations to choose from, up to `longest` seconds, which is always one."""
+def chips(longest: int, chosen: int, typed: str = "") -> list[dict[str, Any]]:
+    """Return the durations to choose from, up to `longest` seconds, which is always one. Beside
+    minutes that were `typed` none of them is the chosen one.
+    """
     offered = sorted({chip for chip in CHIPS if chip < longest} | {longest})
-    if chosen not in offered:
+    if typed.strip():
+        chosen = 0
+    elif chosen not in offered:
         under = [chip for chip in offered if chip <= 30 * MINUTE]
         chosen = under[-1] if under else offered[0]
     return [{"seconds": chip, "chosen": chip == chosen} for chip in offered]
@@ -135,11 +139,12 @@ def _glass_judged(request: PageRequest) -> dict[str, Any]:
     whole = ruling.as_json()
     offer = whole["break_glass"]
     longest = offer["max_duration_seconds"]
+    typed = request.POST.get("other_minutes", "")
     stale = longest and str(longest) != request.POST.get("longest", "")
     return {
         "offer": offer,
         "skipped": rulings.rungs(offer) or rulings.rungs(whole),
-        "chips": chips(longest, seconds) if stale else None,
+        "chips": chips(longest, seconds, typed) if stale else None,
         "longest": longest,
     }
 
@@ -219,7 +224,7 @@ def _judged(request: PageRequest) -> dict[str, Any]:
         "sentences": rulings.sentences(shown),
         "conditions": rulings.conditions(shown["trace"]),
         "rungs": list(zip(rulings.rungs(shown), shown["who"] or [()] * 9, strict=False)),
-        "chips": chips(longest, asked.duration_seconds)
+        "chips": chips(longest, asked.duration_seconds, request.POST.get("other_minutes", ""))
         if longest and str(longest) != shown_longest
         else None,
         "longest": longest,
@@ -277,7 +282,7 @@ def _form(
         "problem": problem,
         "errors": problem.fields if problem else {},
         "offer": offer,
-        "chips": chips(longest, chosen),
+        "chips": chips(longest, chosen, values["other_minutes"]),
         "longest": longest,
         "max_justification": LONGEST_JUSTIFICATION,
     }

@@ -164,6 +164,14 @@ class TestLateClicks:
         assert "withdrew" in slack.whispered
         assert not Decision.objects.exists()
 
+    def test_a_withdrawn_request_says_why(self, slack: SlackWorld) -> None:
+        """The card of a request that a broken glass replaced said only that it was taken back."""
+        slack.ask()
+        rita = slack.world.user("rita")
+        lapse.withdraw_all_of(user=rita, why="rita left", actor=slack.world.actor("rita"))
+        slack.settle()
+        assert "rita left" in text_of(slack.human("ada").message()["blocks"])
+
     def test_after_losing_the_group_is_refused_and_the_step_stays_open(
         self, slack: SlackWorld
     ) -> None:

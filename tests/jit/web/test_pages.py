@@ -75,16 +75,31 @@ class TestWho:
         assert pages.who([]) == "nobody"
 
 
-class TestSpoken:
-    def test_says_evidence_plainly(self) -> None:
+class TestEvidence:
+    def test_is_said_plainly(self) -> None:
         assert pages.spoken("roles_found") == "roles found"
-        assert pages.spoken([]) == "none"
-        assert pages.spoken(True) == "yes"
-        assert pages.spoken({"a": [1, 2]}) == "a: 1, 2"
+        assert pages.observed([]) == "none"
+        assert pages.observed(True) == "yes"
+        assert pages.observed({"a_b": [1, 2]}) == "a b: 1, 2"
 
     def test_shows_a_zero(self) -> None:
         """What was counted and found to be none stood as a blank in the proof of the end."""
-        assert pages.spoken({"connections_left": 0}) == "connections left: 0"
+        assert pages.observed({"connections_left": 0}) == "connections left: 0"
+
+    def test_names_of_the_target_stay_as_they_are(self) -> None:
+        """The role `orders_writer` stood as "orders writer" in the proof of its end."""
+        assert pages.observed(["orders_writer"]) == "orders_writer"
+
+    def test_begins_with_the_moment_and_ends_with_what_nobody_looked_at(self) -> None:
+        rows = pages.evidence_rows(
+            {"not_looked_at": [], "roles_found": 0, "a_new_fact": 1, "observed_at": "now"}
+        )
+        assert [label for label, _ in rows] == [
+            "observed at",
+            "roles found",
+            "a new fact",
+            "not looked at",
+        ]
 
 
 class TestWhen:

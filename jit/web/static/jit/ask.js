@@ -14,6 +14,14 @@ form.addEventListener("change", (event) => {
   if (event.target.name === "duration_seconds") form.elements.other_minutes.value = "";
   askAgain(event);
 });
+// Minutes that were typed are what is asked for: no chip looks chosen beside them.
+let unchosen = "";
+form.elements.other_minutes.addEventListener("input", (event) => {
+  for (const chip of form.querySelectorAll("#durations input[type=radio]")) {
+    if (event.target.value === "") chip.checked ||= chip.value === unchosen;
+    else if (chip.checked) { unchosen = chip.value; chip.checked = false; }
+  }
+});
 // Enter in the search must not send the form: it moves to the first role found.
 form.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.target.name !== "role_search") return;

@@ -18,7 +18,8 @@ function relativeText(at) {
   const seconds = Math.round((at - Date.now()) / 1000);
   if (Math.abs(seconds) < 5) return "now";
   const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size) || units[3];
-  return relative.format(Math.trunc(seconds / size), unit);
+  // "in 5 min. if nobody answers" would read as two sentences.
+  return relative.format(Math.trunc(seconds / size), unit).replace(".", "");
 }
 
 function left(seconds) {

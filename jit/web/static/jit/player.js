@@ -3,7 +3,16 @@
 // the part (`offset`), and skips idle time; `played` and `original` turn one into the other.
 
 const IDLE = 2;
+const CELL_WIDTH = 0.6, CELL_HEIGHT = 4 / 3;
 const DARK = { terminalFontSize: "small", fit: "both", theme: "asciinema", controls: true };
+
+// The screen takes the terminal's shape: a tall one (a phone's) would be drawn too small to read.
+function shaped(current, screen) {
+  const shape = ({ cols, rows }) => screen.style.setProperty("--shape", (cols * CELL_WIDTH) / (rows * CELL_HEIGHT));
+  current.addEventListener("reset", ({ size }) => shape(size));
+  current.addEventListener("resize", shape);
+  return current;
+}
 
 function player(place) {
   const screen = place.querySelector("[data-player-screen]");
@@ -58,10 +67,10 @@ function player(place) {
   async function build(second, play = false) {
     current?.dispose();
     screen.replaceChildren();
-    current = window.AsciinemaPlayer.create({ data: text }, screen, {
+    current = shaped(window.AsciinemaPlayer.create({ data: text }, screen, {
       ...DARK, speed: Number(speed.value), preload: true,
       ...(idle.checked ? { idleTimeLimit: IDLE } : {}),
-    });
+    }), screen);
     current.addEventListener("ended", () => { if (next !== null) fetched(next, true); });
     await seek(second);
     if (play) current.play();
@@ -139,7 +148,7 @@ function live(place) {
   const screen = place.querySelector("[data-player-screen]");
   const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${place.dataset.livePlayer}`;
   screen.replaceChildren();
-  window.AsciinemaPlayer.create({ driver: "websocket", url, bufferTime: 0.1 }, screen, { ...DARK, autoPlay: true });
+  shaped(window.AsciinemaPlayer.create({ driver: "websocket", url, bufferTime: 0.1 }, screen, { ...DARK, autoPlay: true }), screen);
   place.dataset.ready = "1";
 }
 

@@ -37,6 +37,10 @@ class TestChips:
         assert [c["seconds"] for c in chips(28800, 0) if c["chosen"]] == [1800]
         assert [c["seconds"] for c in chips(120, 999) if c["chosen"]] == [120]
 
+    def test_none_looks_chosen_beside_typed_minutes(self) -> None:
+        """Who typed 10 minutes saw "30 min" chosen beside them."""
+        assert [c["seconds"] for c in chips(3600, 600, "10") if c["chosen"]] == []
+
 
 class TestRoles:
     def test_show_what_one_may_ask_for_first_and_why_not(
