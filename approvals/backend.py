@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from approvals import delegation_queries, escalation, operations, queries, resolving
+from approvals import delegation, delegation_queries, escalation, operations, queries, resolving
 from approvals.delegation_queries import Eligible
 from jit.catalog.models import Role
 from jit.elevation.models import ElevationRequest
@@ -122,6 +122,7 @@ class Approvals:
         return queries.inbox(user).order_by()[:most].count()
 
     def watch(self) -> int:
+        delegation.tell_of_ends()
         return escalation.watch()
 
 

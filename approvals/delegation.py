@@ -1,4 +1,6 @@
-"""Writes to delegations: name a stand-in for a period, accept that, and take it back."""
+"""Writes to delegations: name a stand-in for a period, accept that, and take it back. Whoever is
+concerned hears of each: the two, and the owners of the roles that are decided on.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,11 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
+from approvals import deciders, delegation_news, rules
 from approvals import delegation_queries as queries
-from approvals import rules
 from approvals.models import Delegation
 from jit.audit import operations as audit
+from jit.catalog.models import Role
 from jit.identity import queries as identity
 from jit.identity.models import User
 from jit.kernel import db
@@ -34,6 +37,10 @@ class DelegationIncomplete(DomainError):
     """A delegation needs a person, a period and a reason."""
 
 
+class NothingToLend(DomainError):
+    """A voice that nobody asks for can't be lent: it might come to mean more later."""
+
+
 class DelegationNotYours(NotAllowed):
     """Who made a delegation ends it; who is asked to stand in accepts or ends it."""
 
@@ -54,11 +61,14 @@ def delegate(
     now: dt.datetime,
 ) -> Delegation:
     """Ask `delegate` to answer for `delegator` in `[starts_at, ends_at)`: for everything, or
-    for the named groups of the delegator only. It counts once they accept.
+    for the named groups of the delegator only. It counts once they accept. Who decides on no
+    role has nothing to lend.
 
-    Raises DelegationIncomplete, DelegationToOneself and DelegationRoundInACircle.
+    Not inside a transaction: on-call systems may be asked. Raises DelegationIncomplete,
+    DelegationToOneself, NothingToLend and DelegationRoundInACircle.
     """
     _check(delegator, delegate, starts_at, ends_at, reason, groups, now)
+    roles = _roles_lent(delegator, groups, now)
     with transaction.atomic():
         db.lock_until_commit(_LOCK)
         _refuse_circle(delegator, delegate, starts_at, ends_at)
@@ -73,30 +83,60 @@ def delegate(
         )
         row.save(force_insert=True)
         _record("delegation.created", row, actor=actor, now=now)
+        delegation_news.offered(row, roles=roles, now=now)
     return row
 
 
 def accept(*, delegation: Delegation, user: User, actor: Actor, now: dt.datetime) -> Delegation:
     """Let the delegate agree: from now on they answer for the delegator. Repeating it changes
-    nothing. Raises DelegationNotYours, DelegationOver and DelegationRoundInACircle.
+    nothing. Not inside a transaction. Raises DelegationNotYours, DelegationOver, NothingToLend
+    and DelegationRoundInACircle.
     """
     if delegation.delegate_id != user.pk:
         raise DelegationNotYours("Only who is asked to stand in agrees to it.")
+    _refuse_over(delegation, now)
+    roles = _roles_lent(delegation.delegator, delegation.groups, now)
     with transaction.atomic():
         # Two halves of a circle accepted at one instant would not see each other.
         db.lock_until_commit(_LOCK)
         delegation.refresh_from_db(fields=["accepted_at", "revoked_at"])
         if delegation.accepted_at is not None:
             return delegation
-        if delegation.revoked_at is not None or delegation.ends_at <= now:
-            raise DelegationOver("It was taken back, or its time is over: nothing is left to do.")
+        _refuse_over(delegation, now)
         _refuse_circle(
             delegation.delegator, delegation.delegate, delegation.starts_at, delegation.ends_at
         )
         delegation.accepted_at = now
         delegation.save(update_fields=["accepted_at"])
         _record("delegation.accepted", delegation, actor=actor, now=now)
+        delegation_news.accepted(delegation, roles=roles, now=now)
     return delegation
+
+
+def _refuse_over(row: Delegation, now: dt.datetime) -> None:
+    if row.revoked_at is not None or row.ends_at <= now:
+        raise DelegationOver("It was taken back, or its time is over: nothing is left to do.")
+
+
+def _roles_lent(delegator: User, groups: Sequence[str], now: dt.datetime) -> list[Role]:
+    """Return the roles on which the delegator decides, and would let somebody decide. Raises
+    NothingToLend where they decide on none, or on none for one of the groups.
+    """
+    found = deciders.roles_decided_by(delegator, groups=groups, now=now)
+    idle = sorted(slug for slug in set(groups) if f"group:{slug}" not in found)
+    if idle:
+        raise NothingToLend(
+            f"No role asks {' or '.join(idle)} to decide, by the policy in force. Name groups that "
+            "decide on a role, or none to lend all your decisions.",
+            fields={"groups": [f"{', '.join(idle)}: decides on no role."]},
+        )
+    if not found:
+        raise NothingToLend(
+            f"{delegator.username} decides on no role by the policy in force, so that nobody can "
+            "do it instead. Whoever decides on a role names their own stand-in.",
+        )
+    roles = {role.pk: role for many in found.values() for role in many}
+    return sorted(roles.values(), key=lambda role: role.slug)
 
 
 def _refuse_circle(
@@ -159,8 +199,28 @@ def revoke(*, delegation: Delegation, user: User, actor: Actor, now: dt.datetime
         )
         if moved:
             _record("delegation.revoked", delegation, actor=actor, now=now)
+            _tell_of_the_end(delegation, by=user, now=now)
     delegation.refresh_from_db()
     return delegation
+
+
+def tell_of_ends() -> int:
+    """Tell of the delegations whose time is over, once each; return how many."""
+    told = 0
+    for row in queries.over_untold():
+        with transaction.atomic():
+            told += _tell_of_the_end(row, by=None, now=db.now())
+    return told
+
+
+def _tell_of_the_end(row: Delegation, *, by: User | None, now: dt.datetime) -> bool:
+    """Tell of an end that nobody told of yet; return whether it was so."""
+    untold = Delegation.objects.filter(pk=row.pk, end_told_at__isnull=True)
+    if not untold.update(end_told_at=now):
+        return False
+    row.refresh_from_db(fields=["accepted_at"])
+    delegation_news.ended(row, by=by, now=now)
+    return True
 
 
 def _record(action: str, row: Delegation, *, actor: Actor, now: dt.datetime) -> None:

@@ -17,9 +17,12 @@ from approvals.models import Delegation
 from jit.api import pagination, query, shapes
 from jit.api.fields import Moment, PlainText
 from jit.api.views import Resource, actor, parse, person
+from jit.identity import permissions
 from jit.identity import queries as identity
+from jit.identity.models import User
 from jit.identity.permissions import Permission, Scope
 from jit.kernel import clock
+from jit.kernel.errors import NotAllowed
 
 
 class DelegationIn(shapes.Shape):
@@ -60,11 +63,21 @@ def shown(row: Delegation) -> dict[str, Any]:
     }
 
 
+_LIST = query.of("DelegationsQuery", paged=True, everybody=query.flag())
+
+
+def _require_operator(user: User) -> None:
+    if not permissions.has(user, Permission.OPERATIONS_READ):
+        raise NotAllowed("Everybody's delegations are for those with operations:read.")
+
+
 class Delegations(Resource):
-    """The delegations that the caller made or has."""
+    """The delegations that the caller made or has; for operators (`operations:read`) with
+    `everybody=true` all that are in force, offered or to come.
+    """
 
     scopes = {"GET": Scope.READ, "POST": Scope.DECIDE}
-    takes = {"GET": query.PAGED}
+    takes = {"GET": _LIST}
     needs = {"POST": Permission.REQUEST_DECIDE}
 
     @extend_schema(
@@ -72,7 +85,11 @@ class Delegations(Resource):
         responses=shapes.page_of(DelegationOut),
     )
     def get(self, request: Request) -> Response:
-        page = pagination.newest_first(queries.of(person(request)), self.asked)
+        user, now = person(request), clock.now()
+        if self.asked["everybody"]:
+            _require_operator(user)
+        rows = queries.current(now) if self.asked["everybody"] else queries.of(user)
+        page = pagination.newest_first(rows, self.asked)
         return Response({"items": [shown(row) for row in page.items], "next": page.next})
 
     @extend_schema(request=DelegationIn, responses={201: DelegationOut})

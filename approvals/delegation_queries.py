@@ -153,6 +153,22 @@ def of(user: User) -> QuerySet[Delegation]:
     return rows.select_related("delegator", "delegate")
 
 
+def current(now: dt.datetime) -> QuerySet[Delegation]:
+    """Return everybody's delegations that are in force, offered or to come, newest first; for
+    operators.
+    """
+    rows = Delegation.objects.filter(revoked_at__isnull=True, ends_at__gt=now)
+    return rows.select_related("delegator", "delegate")
+
+
+def over_untold() -> list[Delegation]:
+    """Return those whose time is over and whose end nobody was told of."""
+    rows = Delegation.objects.filter(
+        end_told_at__isnull=True, revoked_at__isnull=True, ends_at__lte=Now()
+    )
+    return list(rows.select_related("delegator", "delegate")[:100])
+
+
 def one_of(user: User, delegation_id: UUID) -> Delegation:
     """Return the delegation if `user` made or has it, else raise NotFound."""
     found = of(user).filter(pk=delegation_id).first()

@@ -13,9 +13,11 @@ from django.views.decorators.http import require_GET, require_POST
 
 from approvals import delegation
 from approvals import delegation_queries as queries
+from jit.identity import permissions
 from jit.identity import queries as identity
 from jit.identity.authentication import actor_of
 from jit.identity.models import User
+from jit.identity.permissions import Permission
 from jit.kernel import clock
 from jit.kernel.errors import DomainError, InvalidInput
 from jit.web.htmx import page
@@ -93,6 +95,9 @@ def _panel(request: HttpRequest, refusal: DomainError | None = None) -> HttpResp
         {
             "given": [row for row in current if row.delegator_id == user.pk],
             "had": [row for row in current if row.delegate_id == user.pk],
+            "everybodys": list(queries.current(now)[:SHOWN])
+            if permissions.has(user, Permission.OPERATIONS_READ)
+            else [],
             "refusal": refusal,
         },
         status=refusal.status if refusal else 200,

@@ -29,6 +29,11 @@ def groups_of(user: User) -> frozenset[str]:
     return user.group_slugs
 
 
+def manages_anybody(user: User) -> bool:
+    """Return whether `user` is the manager of somebody active."""
+    return User.objects.filter(manager=user, is_active=True).exists()
+
+
 def members_of(group_slug: str) -> QuerySet[User]:
     """Return the active members of a group; none for a group that does not exist."""
     return User.objects.filter(is_active=True, memberships__group__slug=group_slug)

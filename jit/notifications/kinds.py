@@ -24,6 +24,9 @@ class Kind(StrEnum):
     REVOCATION_STUCK = "revocation-stuck"
     ORPHAN = "orphan"
     WEBHOOK_DISABLED = "webhook-disabled"
+    DELEGATION_OFFERED = "delegation-offered"
+    DELEGATION_ACCEPTED = "delegation-accepted"
+    DELEGATION_ENDED = "delegation-ended"
     TEST = "test"
 
 
@@ -41,6 +44,9 @@ DESCRIPTIONS: dict[Kind, str] = {
     Kind.REVOCATION_STUCK: "A revocation is stuck (operators)",
     Kind.ORPHAN: "Access of ours that no grant accounts for was found (operators)",
     Kind.WEBHOOK_DISABLED: "A webhook was disabled (operators)",
+    Kind.DELEGATION_OFFERED: "Somebody asks you to decide for them",
+    Kind.DELEGATION_ACCEPTED: "Somebody decides for you, or on a role you own",
+    Kind.DELEGATION_ENDED: "Somebody no longer decides for another",
     Kind.TEST: "A test of a channel",
 }
 
@@ -57,6 +63,7 @@ SHELF_LIFE: dict[Kind, dt.timedelta] = {
     Kind.REVIEW_DUE: dt.timedelta(days=3),
     Kind.ORPHAN: dt.timedelta(days=3),
     Kind.WEBHOOK_DISABLED: dt.timedelta(days=3),
+    Kind.DELEGATION_OFFERED: dt.timedelta(days=31),
 }
 """How long it is worth telling a person, unless the teller knows better."""
 DEFAULT_SHELF_LIFE = dt.timedelta(days=1)

@@ -53,6 +53,8 @@ def words(kind: Kind, payload: Mapping[str, Any], reader: Reader) -> Words:
         ("Name", told["orphan"]),
         ("Connections cut", told["connections_cut"]),
         ("Error", told["error"]),
+        ("Decides for", told["delegator"]),
+        ("Roles", told["roles"]),
     ]
     return Words(
         title=one_line(_TITLES[kind](told)),
@@ -65,8 +67,9 @@ def words(kind: Kind, payload: Mapping[str, Any], reader: Reader) -> Words:
 def link(payload: Mapping[str, Any]) -> str:
     """Return the address of the page where everything is said and can be done."""
     request_id = payload.get("request")
+    otherwise = reverse("account") if payload.get("delegation") else "/"
     try:
-        path = reverse("request", args=[request_id]) if request_id else "/"
+        path = reverse("request", args=[request_id]) if request_id else otherwise
         path = reverse("grants") if payload.get("orphan") else path
     except NoReverseMatch:
         path = "/"
@@ -102,9 +105,16 @@ class _Told:
             return self[name]
         return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}"
 
+    def is_me(self, name: str) -> bool:
+        return bool(self._reader.username) and self[name] == self._reader.username
+
+    def name(self, name: str) -> str:
+        """Return the person's name, or "you" where that is the reader."""
+        return "you" if self.is_me(name) else self[name]
+
     @property
     def mine(self) -> bool:
-        return bool(self._reader.username) and self["requester"] == self._reader.username
+        return self.is_me("requester")
 
     @property
     def whose(self) -> str:
@@ -187,6 +197,28 @@ def _webhook_disabled(told: _Told) -> str:
     return f"The webhook {told['endpoint']} was disabled: {told['why']}"
 
 
+def _delegation_offered(told: _Told) -> str:
+    return f"{told['delegator']} asks you to decide for them until {told.at('until')}"
+
+
+def _delegation_accepted(told: _Told) -> str:
+    return f"{told['delegate']} decides for {told.name('delegator')} until {told.at('until')}"
+
+
+def _delegation_ended(told: _Told) -> str:
+    mine = told.is_me("delegate")
+    who, whom = "You" if mine else told["delegate"], told.name("delegator")
+    why = {
+        "expired": "the time is over",
+        "withdrawn": f"{told['by']} took it back",
+        "declined": f"{told['by']} declined",
+        "given-up": f"{told['by']} ended it",
+    }.get(told["why"], told["why"])
+    if told["accepted"] == "True":
+        return f"{who} no longer {'decide' if mine else 'decides'} for {whom}: {why}"
+    return f"{who} will not decide for {whom}: {why}"
+
+
 def _test(told: _Told) -> str:
     return f"A test of {told['endpoint'] or 'your notifications'}"
 
@@ -206,4 +238,7 @@ _TITLES = {
     Kind.REVOCATION_STUCK: _revocation_stuck,
     Kind.ORPHAN: _orphan,
     Kind.WEBHOOK_DISABLED: _webhook_disabled,
+    Kind.DELEGATION_OFFERED: _delegation_offered,
+    Kind.DELEGATION_ACCEPTED: _delegation_accepted,
+    Kind.DELEGATION_ENDED: _delegation_ended,
 }

@@ -106,7 +106,7 @@ def propose(
     proposer; one that was in force and was replaced since is proposed anew, by `user`. Raises
     NotAllowed without `policy:propose`, and PolicyRefused.
     """
-    _require(user, Permission.POLICY_PROPOSE)
+    require(user, Permission.POLICY_PROPOSE)
     bundle = _checked(files)
     with transaction.atomic():
         db.lock_until_commit(_LOCK)
@@ -122,7 +122,7 @@ def activate(
     NotAllowed without `policy:activate`, SelfActivation for the person who proposed it (under
     any of their accounts), NotProposedAnew, AlreadyInForce, and PolicyRefused.
     """
-    _require(user, Permission.POLICY_ACTIVATE)
+    require(user, Permission.POLICY_ACTIVATE)
     _checked(bundle.files)
     with transaction.atomic():
         db.lock_until_commit(_LOCK)
@@ -182,7 +182,8 @@ def _seen(drift: queries.Drift | None) -> str:
     return drift.disk_digest or "unreadable"
 
 
-def _require(user: User, permission: Permission) -> None:
+def require(user: User, permission: Permission) -> None:
+    """Raise NotAllowed unless `user` has the permission."""
     if not permissions.has(user, permission):
         raise NotAllowed(f"{user} may not do this: it takes the permission {permission.value}.")
 

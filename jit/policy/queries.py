@@ -20,7 +20,7 @@ from jit.identity import queries as identity
 from jit.kernel.errors import DomainError, NotFound
 from jit.policy import compiled, eligibility, facts, files
 from jit.policy.compiled import Bundle
-from jit.policy.compiler import compile_bundle
+from jit.policy.compiler import compile_bundle, step_spec
 from jit.policy.eligibility import Eligibility, RoleIndex
 from jit.policy.index import bits
 from jit.policy.lint import Directory
@@ -226,6 +226,27 @@ def demanding_a_recorder(
     fitting = policy.rule_selector.select(eligibility.role_facts(known))
     found = [policy.rules[position] for position in bits(fitting)]
     return [rule.id for rule in found if rule.frame.grant.record == "required"]
+
+
+def approvers_of(
+    *, role: Mapping[str, Any], target: Mapping[str, Any], now: dt.datetime
+) -> frozenset[str]:
+    """Return every approver expression, in the policy's own words, that a chain for this role
+    may ask by the policy in force: at once, by escalation, or instead of nobody.
+
+    `role` and `target` are what `facts.build` takes. Raises as `active_bundle`.
+    """
+    enforced = active_bundle().enforced
+    known = facts.build(user={}, role=role, target=target, ticket=None, request={}, now=now)
+    fitting = enforced.rule_selector.select(eligibility.role_facts(known))
+    steps = []
+    for rule in (enforced.rules[position] for position in bits(fitting)):
+        steps += [step for branch in rule.branches for step in branch.chain]
+        if rule.frame.grant.on_ticket_unreachable == "extra_step":
+            steps.append(step_spec(rule.frame.grant.extra_step))
+    return frozenset(
+        word for step in steps for word in (*step.any_of, *step.escalate_to, *step.fallback)
+    )
 
 
 def _index(bundle: Bundle, roles: Sequence[Mapping[str, Any]], now: dt.datetime) -> RoleIndex:

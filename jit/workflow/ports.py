@@ -129,8 +129,9 @@ class ApprovalsPort(Protocol):
         """Return how many requests wait for this person's decision, counted up to `most`."""
 
     def watch(self) -> int:
-        """Remind, escalate, and ring where nobody is left to answer; return how many open
-        steps were looked at. Never approves. Several workers may call it at once.
+        """Remind, escalate, ring where nobody is left to answer, and tell of delegations that
+        are over; return how many open steps were looked at. Never approves. Several workers
+        may call it at once.
         """
 
 

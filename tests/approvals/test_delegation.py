@@ -16,7 +16,14 @@ from jit.identity import operations as identity
 from jit.identity.models import Group
 from jit.kernel import clock
 from jit.kernel.errors import DomainError
+from jit.notifications import queries as notified
+from jit.notifications.channels import base
+from jit.notifications.models import Notification
+from jit.oncall import queries as on_call
+from jit.policy import queries as policy
+from tests.jit.policy.support import rule
 from tests.support import people
+from tests.support.policies import put_in_force
 from tests.support.standing_in import lent
 from tests.support.world import ADMIN, World
 
@@ -64,8 +71,8 @@ class TestDelegate:
                 lent(world, "ada", name)
 
     def test_round_in_a_circle_is_refused(self, world: World) -> None:
-        lent(world, "ada", "otto")
-        lent(world, "otto", "bo")
+        lent(world, "ada", "olga")
+        lent(world, "olga", "bo")
         with pytest.raises(delegation.DelegationRoundInACircle):
             lent(world, "bo", "ada")
         later = clock.now() + dt.timedelta(days=1, hours=1)
@@ -120,9 +127,9 @@ class TestConsent:
             accept(world, row, "otto")
 
     def test_two_halves_of_a_circle_are_not_both_accepted(self, world: World) -> None:
-        there = lent(world, "ada", "otto", accepted=False)
-        back = lent(world, "otto", "ada", accepted=False)
-        accept(world, there, "otto")
+        there = lent(world, "ada", "olga", accepted=False)
+        back = lent(world, "olga", "ada", accepted=False)
+        accept(world, there, "olga")
         with pytest.raises(delegation.DelegationRoundInACircle):
             accept(world, back, "ada")
 
@@ -135,6 +142,138 @@ def accept(world: World, row: Delegation, name: str) -> None:
     delegation.accept(
         delegation=row, user=world.user(name), actor=world.actor(name), now=clock.now()
     )
+
+
+class TestWhatIsLent:
+    def test_is_nothing_by_who_decides_on_no_role(self, world: World) -> None:
+        """Anybody lent their voice, for whatever it would come to mean."""
+        for name in ("rita", "otto", "udo"):
+            with pytest.raises(delegation.NothingToLend, match="decides on no role"):
+                lent(world, name, "bo")
+        assert not Delegation.objects.exists()
+
+    def test_is_no_group_that_decides_on_no_role(self, world: World) -> None:
+        identity.add_member(
+            group=Group.objects.get(slug="payments-sre"),
+            user=world.user("ada"),
+            actor=people.INSTALLER,
+            now=clock.now(),
+        )
+        with pytest.raises(delegation.NothingToLend, match="No role asks payments-sre"):
+            lent(world, "ada", "otto", groups=["payments-sre", "payments-leads"])
+        lent(world, "ada", "otto", groups=["payments-leads"])
+
+    def test_is_nothing_once_the_delegator_decides_no_more(self, world: World) -> None:
+        row = lent(world, "ada", "otto", accepted=False)
+        identity.remove_member(
+            group=Group.objects.get(slug="payments-leads"),
+            user=world.user("ada"),
+            actor=people.INSTALLER,
+            now=clock.now(),
+        )
+        row = delegation_queries.offered_to(world.user("otto"), row.pk)
+        with pytest.raises(delegation.NothingToLend):
+            accept(world, row, "otto")
+
+    def test_is_nothing_while_no_policy_says_who_decides(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(policy, "active_digest", lambda: None)
+        with pytest.raises(policy.NoPolicyInForce):
+            lent(world, "ada", "otto")
+
+    @pytest.mark.parametrize(
+        ("approver", "name"),
+        [("role-owner", "olga"), ("manager", "otto"), ("user:udo", "udo"), ("oncall:pay", "opal")],
+    )
+    def test_is_by_whoever_the_policy_means(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, approver: str, name: str
+    ) -> None:
+        on_it = {"pay": ["opal"]}
+        monkeypatch.setattr(on_call, "people_on_call", lambda service: on_it[service])
+        rita = world.user("rita")
+        rita.manager = world.user("otto")
+        rita.save(update_fields=["manager"])
+        chain = f"[{{any_of: ['{approver}'], quorum: 1, lapse_after: 1h}}]"
+        put_in_force(rule(approvals=f"[{{if: true, chain: {chain}}}]"))
+        lent(world, name, "bo")
+        others = {"olga", "otto", "udo", "opal"} - {name}
+        for other in others:
+            with pytest.raises(delegation.NothingToLend):
+                lent(world, other, "bo")
+
+
+def told(world: World, name: str) -> list[str]:
+    """Return what stands unread in somebody's inbox of delegations, the newest first."""
+    user = world.user(name)
+    rows = notified.inbox_of(user, unread=True).filter(kind__startswith="delegation")
+    return [notified.words_of(row, user).title.partition(" until ")[0] for row in rows]
+
+
+class TestWhoIsTold:
+    """The delegate heard of it only by looking at their account page."""
+
+    def test_the_delegate_of_the_offer_by_every_lane(self, world: World) -> None:
+        row = lent(world, "ada", "otto", accepted=False)
+        assert told(world, "otto") == ["ada asks you to decide for them"]
+        sent = Notification.objects.filter(kind="delegation-offered")
+        assert set(sent.values_list("channel", flat=True)) == set(base.personal())
+        words = notified.words_of(sent[0], world.user("otto"))
+        assert words.link.endswith("/account/")
+        assert ("Roles", "orders-db-admin, orders-db-reader, orders-db-writer") in words.facts
+        assert told(world, "ada") == told(world, "olga") == []
+        accept(world, row, "otto")
+        assert told(world, "otto") == []
+
+    def test_the_delegator_and_the_owners_of_what_is_decided(self, world: World) -> None:
+        row = lent(world, "ada", "otto")
+        assert told(world, "ada") == ["otto decides for you"]
+        assert told(world, "olga") == ["otto decides for ada"]
+        delegation.revoke(
+            delegation=row, user=world.user("ada"), actor=world.actor("ada"), now=clock.now()
+        )
+        assert told(world, "olga") == ["otto no longer decides for ada: ada took it back"]
+        assert told(world, "otto") == ["You no longer decide for ada: ada took it back"]
+        assert told(world, "ada") == []
+
+    @pytest.mark.parametrize("accepted", [True, False])
+    def test_of_the_delegates_no(self, world: World, accepted: bool) -> None:
+        row = lent(world, "ada", "otto", accepted=accepted)
+        delegation.revoke(
+            delegation=row, user=world.user("otto"), actor=world.actor("otto"), now=clock.now()
+        )
+        no_longer = "otto no longer decides for you: otto ended it"
+        will_not = "otto will not decide for you: otto declined"
+        assert told(world, "ada") == [no_longer if accepted else will_not]
+        assert bool(told(world, "olga")) is accepted
+
+    def test_once_that_the_time_is_over(self, world: World) -> None:
+        row = lent(world, "ada", "otto")
+        assert delegation.tell_of_ends() == 0
+        Delegation.objects.filter(pk=row.pk).update(ends_at=clock.now())
+        assert delegation.tell_of_ends() == 1
+        assert delegation.tell_of_ends() == 0
+        for name in ("ada", "olga", "otto"):
+            assert told(world, name)[0].endswith("the time is over")
+        delegation.revoke(
+            delegation=row, user=world.user("ada"), actor=world.actor("ada"), now=clock.now()
+        )
+        assert Notification.objects.filter(kind="delegation-ended", channel="in_app").count() == 3
+
+
+class TestTheOperatorsList:
+    def test_names_everybodys(self, world: World) -> None:
+        lent(world, "ada", "otto")
+        lent(world, "bo", "otto", accepted=False)
+        opal, udo = world.api("opal"), world.api("udo")
+        listed = opal.get("delegations/", everybody="true").json()["items"]
+        assert {one["delegator"] for one in listed} == {"ada", "bo"}
+        assert opal.get("delegations/").json()["items"] == []
+        assert udo.get("delegations/", everybody="true").status_code == 403
+        page = people.signed_in(Client(), world.user("opal")).get("/account/delegations/")
+        assert b"Everybody" in page.content
+        page = people.signed_in(Client(), world.user("rita")).get("/account/delegations/")
+        assert b"Everybody" not in page.content
 
 
 class TestApi:

@@ -151,7 +151,8 @@ class TestStandingIn:
         assert still_open(request)
 
     def test_is_lent_on_to_nobody(self, slack: SlackWorld, lent: Delegation) -> None:
-        lend(slack, "otto", "opal")
+        lend(slack, "ada", "olga")
+        lend(slack, "olga", "opal")
         request = slack.ask()
         slack.send(slack.human("opal").press("approve", slack.human("ada").message()))
         assert slack.outcome() == "NotAnApprover"

@@ -1,10 +1,16 @@
-"""`manage.py policy`: check, test, compare, explain, propose and activate policies."""
+"""`manage.py policy`: check, test, compare, explain, propose and activate policies.
+
+`--as` names whose word it is, and a code of theirs proves it, as on the page: with a shell alone
+one person would be the two who change a policy.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import difflib
+import getpass
 import re
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -15,8 +21,11 @@ from django.core.management.base import BaseCommand, CommandError
 
 from jit.catalog import recorded
 from jit.elevation import queries as elevation
+from jit.identity import operations as people
 from jit.identity import queries as identity
+from jit.identity.management.terminal import terminal_actor
 from jit.identity.models import User
+from jit.identity.permissions import Permission
 from jit.kernel import clock
 from jit.kernel.actor import Actor, ActorKind, Channel
 from jit.kernel.errors import DomainError
@@ -38,7 +47,8 @@ class Command(BaseCommand):
             ("check", "type and lint the files; exit 1 on an error"),
             ("test", "run the tests that the files carry"),
             ("diff", "compare the files with the bundle in force"),
-            ("propose", "store the files as a candidate"),
+            ("propose", "store the files as a candidate; asks for a code"),
+            ("install", "put the very first policy in force, which takes one person"),
         ):
             sub = verbs.add_parser(verb, help=what)
             sub.add_argument("folder", nargs="?", type=Path, default=settings.POLICY_DIR)
@@ -53,7 +63,7 @@ class Command(BaseCommand):
         sub = verbs.add_parser("simulate", help="replay past requests through a candidate")
         sub.add_argument("--since", type=_days, default=dt.timedelta(days=90), help="such as 90d")
         sub.add_argument("--candidate", type=Path, default=settings.POLICY_DIR)
-        sub = verbs.add_parser("activate", help="put a proposed bundle in force, or an older one")
+        sub = verbs.add_parser("activate", help="put a proposed bundle in force; asks for a code")
         sub.add_argument("digest", help="the first 8 characters or more")
         sub.add_argument("--as", dest="user", required=True, help="who activates; not who proposed")
         sub.add_argument("--comment", default="")
@@ -112,9 +122,11 @@ class Command(BaseCommand):
                 self.stdout.write(line)
 
     def _propose(self, *, folder: Path, user: str, comment: str, **_: Any) -> None:
-        person = _person(user)
+        person, files = _person(user), read_folder(folder)
+        operations.require(person, Permission.POLICY_PROPOSE)
+        _require_code(person, act=f"policy.propose:{compiled.digest(compiled.canonical(files))}")
         bundle = operations.propose(
-            files=read_folder(folder),
+            files=files,
             actor=_actor(person),
             user=person,
             now=clock.now(),
@@ -128,12 +140,20 @@ class Command(BaseCommand):
     def _activate(self, *, digest: str, user: str, comment: str, **_: Any) -> None:
         person = _person(user)
         bundle = queries.bundle_by_digest(digest)
+        operations.require(person, Permission.POLICY_ACTIVATE)
+        _require_code(person, act=f"policy.activate:{bundle.digest}")
         operations.activate(
             bundle=bundle, user=person, actor=_actor(person), now=clock.now(), comment=comment
         )
         self.stdout.write(f"{bundle.digest} is in force")
         for sentence in recorded.ways_round(now=clock.now()):
             self.stderr.write(f"warning: {sentence}")
+
+    def _install(self, *, folder: Path, **_: Any) -> None:
+        activation = operations.install_first(
+            files=read_folder(folder), actor=terminal_actor(), now=clock.now()
+        )
+        self.stdout.write(f"{activation.bundle.digest} is in force; changing it takes two people")
 
     def _show(self, *, digest: str | None, **_: Any) -> None:
         if digest:
@@ -184,6 +204,22 @@ def _person(username: str) -> User:
     if person is None or not person.is_active:
         raise CommandError(f"There is no active account called {username}.")
     return person
+
+
+def _require_code(person: User, *, act: str) -> None:
+    """Ask at the terminal, or in the first line of the input, for a code that `person` gives for
+    this act. Raises as `verify_second_factor`.
+    """
+    asked = f"Code of {person.username}'s authenticator: "
+    given = getpass.getpass(asked) if sys.stdin.isatty() else sys.stdin.readline()
+    if not given.strip():
+        raise CommandError(
+            f"This takes a code of {person.username}'s authenticator: type it when asked, or send "
+            "it as the first line of the input."
+        )
+    people.verify_second_factor(
+        user=person, code=given.strip(), actor=_actor(person), now=clock.now(), act=act
+    )
 
 
 def _actor(person: User) -> Actor:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from io import StringIO
 
 import pytest
@@ -13,7 +14,7 @@ from jit.kernel import clock
 from jit.kernel.ids import uuid7
 from jit.policy import operations, queries
 from tests.jit.policy.support import facts, policy, rule
-from tests.support.people import INSTALLER, group, person
+from tests.support.people import INSTALLER, enrolled, group, person
 
 pytestmark = pytest.mark.django_db
 
@@ -41,9 +42,17 @@ def installed(folder):
 
 
 @pytest.fixture
-def keepers():
+def keepers(monkeypatch):
+    """What ada and bo say at the terminal, by name: their next code, each time they are asked."""
     group("policy-keepers", Permission.POLICY_PROPOSE, Permission.POLICY_ACTIVATE)
-    return [person(name, "policy-keepers") for name in ("ada", "bo")]
+    people = {name: person(name, "policy-keepers") for name in ("ada", "bo")}
+    apps = {name: enrolled(user, now=clock.now()) for name, user in people.items()}
+
+    def says(name, *, ahead=0):
+        code = apps[name].code(clock.now(), ahead=ahead)
+        monkeypatch.setattr(sys, "stdin", StringIO(f"{code}\n"))
+
+    return says
 
 
 @pytest.fixture
@@ -113,10 +122,13 @@ class TestDiff:
 class TestProposeAndActivate:
     def test_take_two_people(self, installed, folder, keepers):
         (folder / "house.yaml").write_text(house(max_duration="2h"))
+        keepers("ada")
         text = run("propose", "--as", "ada", "--comment", "longer")
         digest = text.split()[1]
+        keepers("ada", ahead=1)
         with pytest.raises(CommandError, match="somebody else must activate"):
             run("activate", digest[:12], "--as", "ada")
+        keepers("bo")
         assert f"{digest} is in force" in run("activate", digest[:12], "--as", "bo")
         assert queries.active_digest() == digest
         shown = run("show")
@@ -124,6 +136,25 @@ class TestProposeAndActivate:
         assert "activated by bo" in shown
         assert "drift" not in shown
         assert "max_duration: 2h" in run("show", digest[:12])
+
+    def test_one_person_with_a_shell_is_not_two(self, installed, folder, keepers, monkeypatch):
+        """`--as` was believed: whoever had a shell proposed as one and activated as another."""
+        (folder / "house.yaml").write_text(house(max_duration="2h"))
+        monkeypatch.setattr(sys, "stdin", StringIO(""))
+        with pytest.raises(CommandError, match="takes a code of ada's authenticator"):
+            run("propose", "--as", "ada")
+        assert queries.bundles().count() == 1
+        keepers("ada")
+        digest = run("propose", "--as", "ada").split()[1]
+        keepers("ada", ahead=1)
+        with pytest.raises(CommandError, match="code"):
+            run("activate", digest, "--as", "bo")
+        assert queries.active_digest() != digest
+
+    def test_the_very_first_takes_one_person_once(self, folder):
+        assert "is in force" in run("install")
+        with pytest.raises(CommandError, match="in force already"):
+            run("install")
 
     def test_refuse_a_stranger_and_nobody(self, installed, keepers):
         person("otto")
@@ -134,6 +165,7 @@ class TestProposeAndActivate:
 
     def test_list_every_problem(self, installed, folder, keepers):
         (folder / "house.yaml").write_text(house(who="usr.id", max_duration="ticket.x"))
+        keepers("ada")
         with pytest.raises(CommandError) as refused:
             run("propose", "--as", "ada")
         assert "there is no usr.id" in str(refused.value)
@@ -197,8 +229,10 @@ class TestRolesThatCouldBeUsedUnrecorded:
         err = StringIO()
         call_command("policy", "check", str(folder), stdout=StringIO(), stderr=err)
         assert "Role orders-db-reader: policy (open-door) says record: required" in err.getvalue()
+        keepers("ada")
         call_command("policy", "propose", str(folder), "--as", "ada", stdout=StringIO())
         digest = queries.bundles().first().digest
         err = StringIO()
+        keepers("bo")
         call_command("policy", "activate", digest, "--as", "bo", stdout=StringIO(), stderr=err)
         assert "set `direct: false`" in err.getvalue()
