@@ -16,6 +16,9 @@ NEEDS = {
     "openssh-server": lambda: bool(
         shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin")
     ),
+    "pgbouncer": lambda: bool(
+        shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    ),
     "postgresql-15": lambda: os.access("/usr/lib/postgresql/15/bin/postgres", os.X_OK),
 }
 
@@ -26,6 +29,7 @@ FOR_TESTS = [
     "libpostgresql-jdbc-java",
     "openssh-client",
     "openssh-server",
+    "pgbouncer",
     "postgresql-15",
 ]
 """What the tests without a browser start or drive."""
