@@ -20,6 +20,7 @@ NEEDS = {
         shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
     ),
     "postgresql-15": lambda: os.access("/usr/lib/postgresql/15/bin/postgres", os.X_OK),
+    "postgresql-15-cron": lambda: os.path.exists("/usr/lib/postgresql/15/lib/pg_cron.so"),
 }
 
 
@@ -31,6 +32,7 @@ FOR_TESTS = [
     "openssh-server",
     "pgbouncer",
     "postgresql-15",
+    "postgresql-15-cron",
 ]
 """What the tests without a browser start or drive."""
 

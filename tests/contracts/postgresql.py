@@ -76,6 +76,11 @@ def makers(attribute: str) -> str:
 def prepared(version: str) -> servers.Target:
     """Return a cluster of this version with roles to give, set up by the shipped scripts."""
     target = servers.target(version)
+    set_up(target, version)
+    return target
+
+
+def set_up(target: servers.Target, version: str) -> None:
     with psycopg.connect(target.dsn(), autocommit=True) as root:
         root.execute("CREATE ROLE app_rw; CREATE ROLE app_ro; CREATE ROLE payroll")
         root.execute("CREATE TABLE orders (number int); CREATE TABLE salaries (amount int)")
@@ -91,7 +96,6 @@ def prepared(version: str) -> servers.Target:
             run_shipped(target, "postgresql_16_setup.sql", roles="app_rw, app_ro")
     with psycopg.connect(target.dsn(), autocommit=True) as root:
         root.execute(f"ALTER ROLE {SERVICE} PASSWORD '{SERVICE_PASSWORD}'")
-    return target
 
 
 class PsqlSession(Session):
@@ -112,9 +116,14 @@ class PsqlSession(Session):
 class PostgreSQLGround(Ground):
     cuts_before_it_tells = "terminate"
 
-    def __init__(self, version: str, cls: type[PostgreSQL] = PostgreSQL) -> None:
+    def __init__(
+        self,
+        version: str,
+        cls: type[PostgreSQL] = PostgreSQL,
+        target: servers.Target | None = None,
+    ) -> None:
         self.version = version
-        self.target = prepared(version)
+        self.target = target or prepared(version)
         self.cls = cls
         self.root = psycopg.connect(self.target.dsn(), autocommit=True)
         # Tests before may keep connections of their own to the shared cluster.

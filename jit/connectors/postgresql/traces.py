@@ -7,7 +7,7 @@ evidence: `suspicious` is what lends rights to others or runs by itself, `made` 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,9 @@ from jit.connectors.base import ConnectorError
 from jit.connectors.postgresql import reach, trace_queries
 from jit.connectors.postgresql.reach import Reached
 from jit.connectors.postgresql.wire import Rows, Wire
+
+MOST_NAMED = 10
+"""Names in one sentence of what is not known, or was not looked at."""
 
 type Finds = dict[str, list[str]]
 """Sentences by the key of the evidence that they belong to."""
@@ -123,28 +126,34 @@ def _look_at_jobs(wire: Wire, look: _Look) -> None:
 
 def _say_what_is_not_known(wire: Wire, look: _Look, elsewhere: Rows) -> None:
     for period in look.periods:
-        for each in look.reached.get(period.role, ()):
-            for said in _nobody_knows(each):
-                look.add(period, "not_known", said)
+        for said in _nobody_knows(look.reached.get(period.role, ())):
+            look.add(period, "not_known", said)
         places = {row["what"]: row["age"] for row in elsewhere if row["owner"] == period.role}
         unseen = sorted(place for place in places if place not in period.databases)
         if unseen:
-            said = (
-                f"the databases {', '.join(unseen)}" if unseen[1:] else f"the database {unseen[0]}"
-            )
-            look.add(period, "not_looked_at", f"{said}, to which {period.role} can connect")
+            said = f"{_named('the database', unseen)}, to which {period.role} can connect"
+            look.add(period, "not_looked_at", said)
         for said in _made_by_whom(wire, look, period):
             look.add(period, "suspicious", said)
 
 
-def _nobody_knows(each: Reached) -> Iterator[str]:
-    if each.super:
-        yield f"what was done as the superuser {each.name}"
-    elif each.login:
+def _nobody_knows(reached: Collection[Reached]) -> Iterator[str]:
+    if supers := sorted(each.name for each in reached if each.super):
+        yield f"what was done as {_named('the superuser', supers)}"
+    if logins := sorted(each.name for each in reached if each.login and not each.super):
         yield (
-            f"whether the password of {each.name}, which can log in, was changed: no server shows "
-            "it; set it anew if in doubt"
+            f"whether the password of {_named('the role', logins)}, which can log in, was changed:"
+            " no server shows it; set it anew if in doubt"
         )
+
+
+def _named(what: str, names: Sequence[str]) -> str:
+    """Return these names behind what they are: those of many are a list of some and a number."""
+    if not names[1:]:
+        return f"{what} {names[0]}"
+    more = len(names) - MOST_NAMED
+    told = ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{what}s {told}"
 
 
 def _made_by_whom(wire: Wire, look: _Look, period: Period) -> Iterable[str]:

@@ -101,7 +101,7 @@ class Wire:
                 cursor = self.connection.execute(statement, values)
                 while cursor.nextset():
                     pass
-                return cursor.fetchall() if cursor.description else []
+                return [] if cursor.rownumber is None else cursor.fetchall()
             except psycopg.Error as error:
                 raise self._named(
                     translate(error, step=step, committing=committing), error

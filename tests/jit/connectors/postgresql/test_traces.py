@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 
 from jit.connectors.base import GrantSpec, Revoked
+from tests.contracts.ground import until
 from tests.contracts.postgresql import PostgreSQLGround
 
 CHEST = "CREATE TABLE attic.chest (a int)"
@@ -22,8 +24,8 @@ TRAP = (
 )
 
 
-@pytest.fixture
-def own(ground) -> Iterator[PostgreSQLGround]:
+@contextmanager
+def keeper_on(ground: PostgreSQLGround) -> Iterator[None]:
     """A role of its own to be left with things, which go with it."""
     run = ground.root.execute
     run("CREATE ROLE keeper; CREATE ROLE colleague")
@@ -32,7 +34,7 @@ def own(ground) -> Iterator[PostgreSQLGround]:
         run("INSERT INTO jit.allowed_role VALUES ('keeper', '1 h')")
     else:
         run("GRANT keeper TO elevation_service WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
-    yield ground
+    yield
     ground.reset_roles()
     for (database,) in run("SELECT datname FROM pg_database WHERE datallowconn").fetchall():
         with psycopg.connect(ground.target.dsn(database), autocommit=True) as root:
@@ -40,6 +42,12 @@ def own(ground) -> Iterator[PostgreSQLGround]:
     run("DROP ROLE keeper, colleague")
     if ground.version == "15":
         run("DELETE FROM jit.allowed_role WHERE role = 'keeper'")
+
+
+@pytest.fixture
+def own(ground) -> Iterator[PostgreSQLGround]:
+    with keeper_on(ground):
+        yield ground
 
 
 def end(
@@ -63,6 +71,13 @@ def given(ground: PostgreSQLGround, **role: Any) -> Iterator[tuple[Any, GrantSpe
     spec = replace(ground.spec(), role_config={"member_of": "keeper", **role})
     with closing(ground.connector(allowed_roles=["keeper"])) as connector:
         yield connector, spec, connector.provision(spec).credential
+
+
+def _make_index(connection: psycopg.Connection[Any], how: list[str]) -> None:
+    try:
+        connection.execute("CREATE INDEX CONCURRENTLY half ON attic.chest (a)")
+    except psycopg.Error as failure:
+        how.append(type(failure).__name__)
 
 
 class TestSuspicious:
@@ -170,6 +185,28 @@ class TestSuspicious:
         (said,) = answer.evidence["suspicious"]
         assert said.startswith("invalid index attic.half on attic.chest")
 
+    def test_names_an_index_whose_making_an_end_really_cut(self, own):
+        with given(own) as (connector, spec, credential), ExitStack() as stack:
+            session = stack.enter_context(closing(own.log_in(credential)))
+            session.connection.execute(CHEST)
+            writer = stack.enter_context(psycopg.connect(own.target.dsn()))
+            writer.execute("INSERT INTO attic.chest VALUES (1)")  # whose end the making waits for
+            made: list[str] = []
+            making = threading.Thread(target=_make_index, args=(session.connection, made))
+            making.start()
+            waits = "SELECT phase FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'"
+            assert until(lambda: bool(own.root.execute(waits).fetchall()))
+            (answer,) = connector.revoke([spec])
+            making.join(20)
+            assert isinstance(answer, Revoked), answer
+            assert made == ["AdminShutdown"]
+            assert answer.evidence["connections_cut"] == 1
+            (said,) = answer.evidence["suspicious"]
+            assert said == (
+                "invalid index attic.half on attic.chest (cut while it was made: drop it, or make"
+                " it anew) of keeper in postgres"
+            )
+
     def test_finds_nothing_that_was_there_before(self, own):
         before = (
             "CREATE TABLE attic.chest (a int); ALTER TABLE attic.chest OWNER TO keeper",
@@ -204,12 +241,32 @@ class TestNotKnown:
     def test_says_that_a_password_may_have_been_changed(self, own):
         own.root.execute("ALTER ROLE keeper LOGIN")
         (said,) = end(own, "ALTER ROLE CURRENT_USER PASSWORD 'x'")["not_known"]
-        assert said.startswith("whether the password of keeper, which can log in, was changed")
+        assert said.startswith(
+            "whether the password of the role keeper, which can log in, was changed"
+        )
 
     def test_says_which_databases_nobody_looked_into(self, own):
         (said,) = end(own)["not_looked_at"]
         assert said == "the database warehouse, to which keeper can connect"
         assert "not_looked_at" not in end(own, databases=["warehouse", "postgres"])
+
+    def test_says_each_thing_once_however_many_there_are(self, own):
+        names = [f"attic_{number:02d}" for number in range(12)]
+        for name in names:
+            own.root.execute(f"CREATE DATABASE {name}")
+        own.root.execute("ALTER ROLE keeper LOGIN; ALTER ROLE colleague LOGIN")
+        own.root.execute("GRANT colleague TO keeper")
+        try:
+            evidence = end(own)
+        finally:
+            for name in names:
+                own.root.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        told = ", ".join(names[:10])
+        assert evidence["not_looked_at"] == [
+            f"the databases {told} and 3 more, to which keeper can connect"
+        ]
+        (said,) = evidence["not_known"]
+        assert said.startswith("whether the password of the roles colleague, keeper, which can")
 
     def test_names_a_role_that_was_made_after_the_role_came_to_make_some(self, own):
         """Such a role is not given; it may have come to that since."""

@@ -20,6 +20,14 @@ def waits_for(connector: PostgreSQL) -> str:
         return wire.ask("look", "SELECT current_setting('synchronous_commit') AS it")[0]["it"]
 
 
+def test_a_row_without_columns_is_a_row(connector) -> None:
+    """As `SELECT FROM … WHERE …` answers whether something is there."""
+    with connector.wires.borrow(connector.context) as wire:
+        assert wire.ask("look", "SELECT FROM pg_roles WHERE rolname = 'app_rw'") == [{}]
+        assert wire.ask("look", "SELECT FROM pg_roles WHERE rolname = 'nobody'") == []
+        assert wire.ask("look", "SET application_name = 'x'") == []
+
+
 class TestBorrow:
     def test_waits_for_the_disk_on_a_target_that_does_not(self, connector):
         assert waits_for(connector) == "local"
