@@ -26,7 +26,7 @@ import django
 django.setup()
 
 from sessions.recording.recorder import Recorder  # noqa: E402 -- Django is set up first
-from sessions.recording.tape import Tape  # noqa: E402
+from sessions.recording.writer import RecordingWriter  # noqa: E402
 
 MEGABYTES = 64
 TAPES = 500
@@ -45,7 +45,7 @@ def resident() -> int:
     return pages * resource.getpagesize()
 
 
-def tape_of(recorder: Recorder) -> Tape:
+def tape_of(recorder: Recorder) -> RecordingWriter:
     return recorder.open(
         session_id=uuid.uuid4(), header=HEADER, on_failure=lambda _, why: print("FAILED", why)
     )

@@ -81,7 +81,7 @@ def main() -> int:
     from django.conf import settings
     from django.db import connection
 
-    from sessions.recording import stored
+    from sessions.recording import store_reader
     from sessions.recording.models import Recording
     from sessions.recording.recorder import Recorder
     from sessions.recording.stores.filesystem import FileSystem
@@ -104,7 +104,7 @@ def main() -> int:
         recorder.stop()
         session.refresh_from_db()
         row = Recording.objects.get(pk=session.pk)
-        *_, last = stored.reading(row, where=where).events()
+        *_, last = store_reader.reading(row, where=where).events()
         lost.append(at - float(last.text.strip().rpartition("\n")[2].split()[0]))
         shown = [problem["sentence"] for problem in row.problems]
         fine = session.state == "SEALED" and row.standing == "incomplete" and len(shown) == 1

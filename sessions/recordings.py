@@ -16,7 +16,7 @@ from jit.web.streaming import stream
 from sessions import playing, queries
 from sessions.models import AccessSession
 from sessions.operations import viewing
-from sessions.recording import exporting, stored, terminal
+from sessions.recording import exporting, store_reader, terminal
 from sessions.recording import queries as recording_queries
 from sessions.recording.asciicast import Event
 from sessions.recording.models import Command, Recording, Tier, TranscriptLine
@@ -55,7 +55,7 @@ def read(recording: Recording) -> tuple[Header, Iterator[Event]]:
 
     The header is in the first piece: with that lost, one of the usual size stands in.
     """
-    reading = stored.reading(recording)
+    reading = store_reader.reading(recording)
     events = Redactor.of_settings().events(reading.events())
     first = next(events, None)
     header = reading.header or {"term": {"cols": 80, "rows": 24}}

@@ -8,7 +8,7 @@ from typing import Any
 from jit.kernel.errors import Conflict
 from sessions.models import AccessSession
 from sessions.recording import problems as told
-from sessions.recording import queries, stored
+from sessions.recording import queries, store_reader
 from sessions.recording.models import Recording, Standing
 
 
@@ -43,7 +43,7 @@ def verify(session: AccessSession, recording: Recording) -> Verified:
         raise NothingToVerify("The recording was deleted when its time was over.")
     if recording.stored_at is None:
         raise NothingToVerify("The recording is still on its way to the store; try again soon.")
-    problems = stored.reading(recording).finish()
+    problems = store_reader.reading(recording).finish()
     known = {(each["kind"], each["first"], each["last"]) for each in recording.problems}
     fresh = [each for each in problems if (each.kind.value, each.first, each.last) not in known]
     sealed = queries.sealing_of(session)

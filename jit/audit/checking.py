@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection
 
-from jit.audit import events, proving, searching, verifier
+from jit.audit import events, index_terms, proofs, verifier
 from jit.audit.models import AuditCheckpoint, AuditErasable, AuditEvent
 from jit.kernel.errors import NotFound
 
@@ -66,12 +66,12 @@ def verify_event(*, seq: int) -> Verification:
     event = AuditEvent.objects.filter(seq=seq).first()
     if event is None:
         raise NotFound("There is no such audit event.")
-    checkpoint = proving.latest_checkpoint()
+    checkpoint = proofs.latest_checkpoint()
     if checkpoint is None:
         return Verification(Outcome.WAITING, "Nothing is sealed yet. Try again in a few seconds.")
     try:
-        proof = proving.prove(seq=seq, checkpoint=checkpoint)
-    except proving.NotSealedYet as waiting:
+        proof = proofs.prove(seq=seq, checkpoint=checkpoint)
+    except proofs.NotSealedYet as waiting:
         return Verification(Outcome.WAITING, waiting.detail)
     except KeyError:
         return Verification(
@@ -111,7 +111,7 @@ def verify_everything() -> Verification:
     """Recompute the whole tree from the stored bodies, in chunks, and compare it with every
     leaf, every checkpoint and every search column. Names the first event that differs.
     """
-    last = proving.latest_checkpoint()
+    last = proofs.latest_checkpoint()
     if last is None:
         return Verification(Outcome.WAITING, "Nothing is sealed yet.")
     try:
@@ -159,7 +159,7 @@ def _digests(value: Any) -> Iterator[tuple[str, str]]:
 
 def _walk(last: AuditCheckpoint) -> None:
     frontier = verifier.Frontier()
-    checkpoints = proving.checkpoints(first_id=0, last_id=last.id)
+    checkpoints = proofs.checkpoints(first_id=0, last_id=last.id)
     awaited = next(checkpoints, None)
     for seq, body, idx, leaf, columns in _sealed(last):
         while awaited is not None and awaited.size <= frontier.size:
@@ -245,7 +245,7 @@ def _chunk(start: int, end: int) -> Iterator[_Row]:
 def _wrong_columns(body: bytes, columns: Mapping[str, Any]) -> str:
     """Return the names of the columns that don't say what the body says."""
     try:
-        right = searching.columns_of(events.content_of(body))
+        right = index_terms.columns_of(events.content_of(body))
     except (ValueError, KeyError, TypeError):
         return "the body is no event"
     return ", ".join(

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 import rfc8785
 
-from jit.audit import searching
+from jit.audit import index_terms
 from jit.kernel import clock
 from jit.kernel.actor import Actor
 from jit.kernel.ids import uuid7
@@ -132,13 +132,13 @@ def build(
         id=event_id,
         body=_encoded(plain) if _spelt_alike(plain["body"]) else rfc8785.dumps(plain),
         columns={
-            **searching.text_of(plain),
+            **index_terms.text_of(plain),
             "id": event_id,
             "at": now,
             "request_id": links.request_id,
             "grant_id": links.grant_id,
         },
-        words=searching.words_of(plain),
+        words=index_terms.words_of(plain),
         erasable=tuple(kept),
     )
 
@@ -251,8 +251,8 @@ def _salted(value: Erasable, path: str, kept: list[Kept]) -> dict[str, str]:
     text = _text(value.value).replace("\0", "\ufffd")
     held = Kept(
         id=uuid7(),
-        person=searching.column(value.person),
-        field=searching.column(_text(path)),
+        person=index_terms.column(value.person),
+        field=index_terms.column(_text(path)),
         salt=secrets.token_bytes(32),
         value=text,
     )

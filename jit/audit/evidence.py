@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jit.audit import proving, queries
-from jit.audit.proving import NotSealedYet
+from jit.audit import proofs, queries
+from jit.audit.proofs import NotSealedYet
 from jit.audit.verifier import EVIDENCE
 from jit.kernel import clock
 
@@ -34,10 +34,10 @@ def evidence_of_events(seqs: Sequence[int], *, now: dt.datetime) -> dict[str, An
 
 
 def _pack(bodies: Mapping[int, bytes], *, now: dt.datetime) -> dict[str, Any]:
-    checkpoint = proving.latest_checkpoint()
+    checkpoint = proofs.latest_checkpoint()
     if checkpoint is None:
         raise NotSealedYet("Nothing is sealed yet. Try again in a few seconds.")
-    proofs = proving.prove_all(seqs=list(bodies), checkpoint=checkpoint)
+    proven = proofs.prove_all(seqs=list(bodies), checkpoint=checkpoint)
     return {
         "format": EVIDENCE,
         "made_at": clock.rfc3339(now),
@@ -49,7 +49,7 @@ def _pack(bodies: Mapping[int, bytes], *, now: dt.datetime) -> dict[str, Any]:
                 "event": bodies[proof.seq].decode(),
                 "proof": [base64.b64encode(step).decode() for step in proof.path],
             }
-            for proof in proofs
+            for proof in proven
         ],
-        "not_sealed_yet": len(bodies) - len(proofs),
+        "not_sealed_yet": len(bodies) - len(proven),
     }

@@ -12,9 +12,9 @@ from typing import IO
 
 from django.db import connection
 
-from jit.audit import log, proving, queries
+from jit.audit import log, proofs, queries
 from jit.audit.models import AuditCheckpoint
-from jit.audit.proving import StoredTree
+from jit.audit.proofs import StoredTree
 from jit.audit.verifier import EXPORT
 from jit.kernel import clock
 from jit.kernel.errors import NotFound
@@ -44,7 +44,7 @@ def export(*, out: IO[bytes], since: int = 0, now: dt.datetime) -> AuditCheckpoi
     chunks, so that memory stays flat. Raises NotFound when nothing is sealed yet, or when
     there is no checkpoint of that size.
     """
-    last = proving.latest_checkpoint()
+    last = proofs.latest_checkpoint()
     if last is None:
         raise NotFound("Nothing is sealed yet: there is nothing to export.")
     first = queries.checkpoint_of_size(since) if since else None
@@ -72,7 +72,7 @@ def _write_checkpoints(
 ) -> list[str]:
     keys: dict[str, None] = {}
     with archive.open("checkpoints.jsonl", "w") as stream:
-        for checkpoint in proving.checkpoints(first_id=first.id if first else 0, last_id=last.id):
+        for checkpoint in proofs.checkpoints(first_id=first.id if first else 0, last_id=last.id):
             keys[checkpoint.vkey] = None
             stream.write(json.dumps({"note": checkpoint.note}, ensure_ascii=False).encode() + b"\n")
     return list(keys)

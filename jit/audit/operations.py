@@ -9,9 +9,9 @@ from typing import Any
 
 from django.db import connection, models, transaction
 
-from jit.audit import appending, events, moving
+from jit.audit import append, bulk_transition, events
 from jit.audit.actions import ACTIONS
-from jit.audit.appending import batch
+from jit.audit.append import batch
 from jit.audit.events import Erasable, Links, Subject
 from jit.kernel.actor import Actor
 from jit.kernel.errors import Conflict
@@ -61,7 +61,7 @@ def record(
     them. Raises UnknownAction, and TransactionManagementError outside a transaction.
     """
     found_by = links or Links(request_id=request_id, grant_id=grant_id)
-    appending.append([_event(action, actor, now, subject, found_by, body)])
+    append.append([_event(action, actor, now, subject, found_by, body)])
 
 
 def created(
@@ -77,7 +77,7 @@ def created(
     if state not in {initial.value for initial in machine.initial}:
         raise ValueError(f"{machine.name}: {state} is not an initial state")
     told = {"to": state, **body}
-    appending.append(
+    append.append(
         [
             _event(
                 machine.action("created"),
@@ -115,7 +115,7 @@ def transition(
         raise _moved_meanwhile(row, machine, source)
     told = {"from": source, "to": target, **body}
     _set(row, target, changes)
-    appending.append(
+    append.append(
         [
             _event(
                 machine.action(verb),
@@ -151,7 +151,7 @@ def transition_many[Row: models.Model](
     _must_be_in_transaction()
     targets = {source: machine.target(source, verb).value for source in set(map(_state, rows))}
     moves = [
-        moving.Move(
+        bulk_transition.Move(
             pk=row.pk,
             source=(source := _state(row)),
             target=targets[source],
@@ -159,7 +159,7 @@ def transition_many[Row: models.Model](
         )
         for row in rows
     ]
-    done = moving.guarded_update(type(rows[0]), moves)
+    done = bulk_transition.guarded_update(type(rows[0]), moves)
     moved: list[Row] = []
     told: list[events.Event] = []
     for row, move in zip(rows, moves, strict=True):
@@ -177,7 +177,7 @@ def transition_many[Row: models.Model](
                 {"from": move.source, "to": move.target, **bodies.get(row.pk, _NOTHING)},
             )
         )
-    appending.append(told)
+    append.append(told)
     return moved
 
 

@@ -14,11 +14,11 @@ from django.contrib.postgres.search import SearchQuery
 from django.db import OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 
-from jit.audit import checking, proving, searching
+from jit.audit import checking, index_terms, proofs
 from jit.audit.actions import Action
 from jit.audit.checking import Verification
 from jit.audit.models import AuditCheckpoint, AuditEvent
-from jit.audit.proving import Proof, latest_checkpoint
+from jit.audit.proofs import InclusionProof, latest_checkpoint
 from jit.kernel.errors import InvalidInput, NotFound, UnknownCursor
 
 __all__ = [
@@ -165,7 +165,7 @@ def filtered(found: QuerySet[AuditEvent], filters: Filters) -> QuerySet[AuditEve
     if filters.actor:
         actor = _storable(filters.actor)
         found = found.filter(Q(actor_id=actor) | Q(actor_name=actor))
-    words = searching.split_words(filters.q[: searching.LONGEST_COLUMN])
+    words = index_terms.split_words(filters.q[: index_terms.LONGEST_COLUMN])
     if words:
         found = found.filter(words=SearchQuery(words, config="simple", search_type="plain"))
     elif filters.q:
@@ -243,12 +243,12 @@ def sign_ins_of(user_id: uuid.UUID) -> QuerySet[AuditEvent]:
     )
 
 
-def proof(seq: int) -> Proof:
+def proof(seq: int) -> InclusionProof:
     """Return the inclusion proof of one event in the newest checkpoint, or raise NotSealedYet."""
     checkpoint = latest_checkpoint()
     if checkpoint is None:
-        raise proving.NotSealedYet("Nothing is sealed yet. Try again in a few seconds.")
-    return proving.prove(seq=seq, checkpoint=checkpoint)
+        raise proofs.NotSealedYet("Nothing is sealed yet. Try again in a few seconds.")
+    return proofs.prove(seq=seq, checkpoint=checkpoint)
 
 
 def verify_event(seq: int) -> Verification:

@@ -24,8 +24,8 @@ from jit.kernel.errors import DomainError
 from sessions import queries, revoke_channel
 from sessions.gateways.interfaces import LiveSession
 from sessions.models import GatewayProcess
-from sessions.operations import moving, processes
-from sessions.operations.moving import Closing
+from sessions.operations import lifecycle, processes
+from sessions.operations.lifecycle import Closing
 from sessions.states import ClosedBecause
 
 log = logging.getLogger(__name__)
@@ -230,7 +230,7 @@ class SessionSupervisor:
         if not closings:
             return True
         try:
-            await self.ask(moving.close_many, closings=closings)
+            await self.ask(lifecycle.close_many, closings=closings)
         except Exception:
             log.warning("could not note the end of %d sessions", len(closings), exc_info=True)
             self._closings = closings + self._closings

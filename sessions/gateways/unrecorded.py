@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Unrecorded:
-    """Takes what a `Tape` takes. A session that has one says so in its first event."""
+    """Takes what a `RecordingWriter` takes. A session that has one says so in its first event."""
 
     failed = ""
 

@@ -12,8 +12,8 @@ from django.db import transaction
 from jit.kernel import db
 from sessions import queries
 from sessions.models import AccessSession, GatewayProcess
-from sessions.operations import moving
-from sessions.operations.moving import Closing
+from sessions.operations import lifecycle
+from sessions.operations.lifecycle import Closing
 from sessions.states import OPEN, ClosedBecause
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def _bury(gateway: GatewayProcess, comment: str) -> None:
         if gone.ended_at is None:
             GatewayProcess.objects.filter(pk=gone.pk).update(ended_at=db.now())
         left: Iterable[AccessSession] = queries.sessions().filter(gateway=gone, state__in=OPEN)
-        moving.close_many(
+        lifecycle.close_many(
             closings=[
                 Closing(session_id=session.pk, because=ClosedBecause.LOST, comment=comment)
                 for session in left

@@ -12,14 +12,14 @@ from uuid import UUID
 
 from jit.kernel import clock
 from sessions.recording import keys, operations
-from sessions.recording.pieces import Bytes, Damage, Found, Opener, Preamble, scan
-from sessions.recording.tape import Head
+from sessions.recording.segments import Bytes, Damage, FoundSegment, Opener, Preamble, scan
+from sessions.recording.writer import RecordingCheckpoint
 
 log = logging.getLogger(__name__)
 
 
 def take_stock(session_id: UUID, path: Path) -> None:
-    """Leave only whole pieces in the file and write the head of what is left into the books.
+    """Leave only whole pieces in the file and write the head of what is left into the database.
 
     Raises Damaged for a file without its preamble, SealBroken for one that was sealed under
     another key, and OSError. A torn end is cut off; damage before it is left out too, shows as
@@ -30,7 +30,7 @@ def take_stock(session_id: UUID, path: Path) -> None:
         key = keys.unwrap(preamble.wrapped_key, session_id=session_id)
         opener = Opener(key=key, preamble=preamble)
         found = list(scan(data, opener, start))
-        whole = [each for each in found if isinstance(each, Found)]
+        whole = [each for each in found if isinstance(each, FoundSegment)]
         lines = sum(opener.open(each.header, each.bytes_in(data)).count(b"\n") for each in whole)
         damage = [each for each in found if isinstance(each, Damage)]
         for each in damage:
@@ -41,7 +41,7 @@ def take_stock(session_id: UUID, path: Path) -> None:
     if size != path.stat().st_size:
         os.truncate(path, size)
     last = whole[-1] if whole else None
-    head = Head(
+    head = RecordingCheckpoint(
         pieces=last.header.seq + 1 if last else 0,
         size=size,
         digest=last.digest if last else preamble.digest(),
@@ -52,11 +52,11 @@ def take_stock(session_id: UUID, path: Path) -> None:
     operations.recovered(row=operations.Row(session_id, preamble.encode(), head), now=clock.now())
 
 
-def _end(start: int, whole: Sequence[Found]) -> int:
+def _end(start: int, whole: Sequence[FoundSegment]) -> int:
     return whole[-1].offset + whole[-1].header.size if whole else start
 
 
-def _rewrite(path: Path, data: Bytes, start: int, whole: Sequence[Found]) -> None:
+def _rewrite(path: Path, data: Bytes, start: int, whole: Sequence[FoundSegment]) -> None:
     aside = path.parent.parent / "set-aside"
     aside.mkdir(mode=0o700, exist_ok=True)
     shutil.copyfile(path, aside / f"{path.name}.damaged")

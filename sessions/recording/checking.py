@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from jit.kernel import db
 from sessions.models import AccessSession
-from sessions.recording import operations, queries, stored
+from sessions.recording import operations, queries, store_reader
 from sessions.recording.models import Recording
 from sessions.recording.problems import Kind, Problem
 from sessions.recording.stores.base import Store, StoreFailed, store
@@ -64,7 +64,7 @@ def check(recording: Recording, *, where: Store, now: dt.datetime) -> bool:
     the store could not be asked.
     """
     try:
-        problems = stored.reading(recording, where=where).finish()
+        problems = store_reader.reading(recording, where=where).finish()
     except StoreFailed as away:
         log.warning("%s can't be verified now: %s", recording, away)
         return False
@@ -131,13 +131,13 @@ def _miss_the_lost(now: dt.datetime) -> int:
     for session in overdue:
         recording = Recording.objects.filter(pk=session.pk).first()
         try:
-            there = recording is not None and stored.objects(session.pk, where=store())
+            there = recording is not None and store_reader.objects(session.pk, where=store())
             if recording is None or not there:
                 operations.missing(session_id=session.pk, now=now)
             else:
                 operations.stored(
                     session_id=session.pk,
-                    problems=stored.reading(recording).finish(),
+                    problems=store_reader.reading(recording).finish(),
                     keep=operations.keep_until(session=session, now=now),
                     now=now,
                 )

@@ -17,9 +17,9 @@ from uuid import UUID
 import redis
 from django.conf import settings
 
-from sessions.recording import asciicast, screen, spooled
+from sessions.recording import asciicast, screen, spool_reader
 from sessions.recording.recorder import Recorder
-from sessions.recording.tape import Tape
+from sessions.recording.writer import RecordingWriter
 
 log = logging.getLogger(__name__)
 ASK = "jit.sessions.watch"
@@ -47,7 +47,7 @@ class Broadcaster:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._watched: dict[UUID, tuple[Tape, float]] = {}
+        self._watched: dict[UUID, tuple[RecordingWriter, float]] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recording-live", daemon=True)
 
@@ -94,34 +94,34 @@ class Broadcaster:
         except (ValueError, KeyError, TypeError):
             log.warning("somebody asked to watch in words we don't know")
             return
-        tape = self._recorder.tapes.get(session_id)
-        if tape is None or tape.ended:
+        writer = self._recorder.writers.get(session_id)
+        if writer is None or writer.ended:
             return
-        tape.watch()
-        self._watched.setdefault(session_id, (tape, time.monotonic()))
-        client.publish(snapshot_channel(watcher), asciicast.compact(self._snapshot(tape)))
+        writer.watch()
+        self._watched.setdefault(session_id, (writer, time.monotonic()))
+        client.publish(snapshot_channel(watcher), asciicast.compact(self._snapshot(writer)))
 
-    def _snapshot(self, tape: Tape) -> dict[str, Any]:
+    def _snapshot(self, writer: RecordingWriter) -> dict[str, Any]:
         """Return the snapshot of all there is, with the number of the first line after it."""
-        tape.flush()
-        wanted, end = tape.line_count(), time.monotonic() + _FLUSHED
-        while tape.head.lines < wanted and not tape.ended and time.monotonic() < end:
+        writer.flush()
+        wanted, end = writer.line_count(), time.monotonic() + _FLUSHED
+        while writer.head.lines < wanted and not writer.ended and time.monotonic() < end:
             self._stopping.wait(0.01)
-        head = tape.head
-        path = self._recorder.spool.path(tape.session_id)
-        seen = screen.snapshot(spooled.backwards(tape.session_id, path, head.size))
+        head = writer.head
+        path = self._recorder.spool.path(writer.session_id)
+        seen = screen.snapshot(spool_reader.backwards(writer.session_id, path, head.size))
         return {
             "next": head.lines,
-            "header": tape.header,
+            "header": writer.header,
             "text": seen.text,
             "exact": seen.exact,
             "at": head.last,
         }
 
     def _send(self, client: redis.Redis, session_id: UUID) -> None:
-        tape, last = self._watched[session_id]
-        ended = tape.ended
-        first, lines = tape.watched_lines()
+        writer, last = self._watched[session_id]
+        ended = writer.ended
+        first, lines = writer.watched_lines()
         now = time.monotonic()
         if not lines and not ended and now - last < STILL:
             return
@@ -131,12 +131,12 @@ class Broadcaster:
         if ended:
             batch["ended"] = True
         takers = client.publish(lines_channel(session_id), asciicast.compact(batch))
-        self._watched[session_id] = (tape, now)
+        self._watched[session_id] = (writer, now)
         if ended or not takers:
-            tape.unwatch()
+            writer.unwatch()
             del self._watched[session_id]
 
     def _watch_none(self) -> None:
-        for tape, _ in self._watched.values():
-            tape.unwatch()
+        for writer, _ in self._watched.values():
+            writer.unwatch()
         self._watched = {}

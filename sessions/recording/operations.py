@@ -1,4 +1,4 @@
-"""Writes what the books say of recordings: heads, standing, and the sealing of their sessions."""
+"""Writes what is known of recordings: heads, standing, and the sealing of their sessions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from jit.audit import operations as audit
 from jit.kernel.actor import CLOCK
 from sessions import queries as sessions
 from sessions.models import AccessSession
-from sessions.operations import moving
+from sessions.operations import lifecycle
 from sessions.recording import problems as told
 from sessions.recording.models import Recording, Standing
-from sessions.recording.pieces import Preamble
 from sessions.recording.problems import Problem
-from sessions.recording.tape import Head
+from sessions.recording.segments import Preamble
+from sessions.recording.writer import RecordingCheckpoint
 from sessions.states import SessionState
 
 log = logging.getLogger(__name__)
@@ -36,12 +36,12 @@ class Row:
 
     session_id: UUID
     preamble: bytes
-    head: Head
+    head: RecordingCheckpoint
     failed: str = ""
 
 
 def save_heads(*, rows: Sequence[Row], now: dt.datetime) -> None:
-    """Write the heads of many live recordings in one statement. Sessions that the books don't
+    """Write the heads of many live recordings in one statement. Sessions that the database doesn't
     know are passed over with an error in the log.
     """
     made = [_recording(row, now) for row in rows]
@@ -141,7 +141,7 @@ def seal_if_closed(*, session_id: UUID, now: dt.datetime) -> bool:
         )
         if recording is None:
             return False
-        moving.seal(session_id=session_id, body=sealed_body(recording), now=now)
+        lifecycle.seal(session_id=session_id, body=sealed_body(recording), now=now)
     return True
 
 
@@ -161,7 +161,7 @@ def sealed_body(recording: Recording) -> dict[str, Any]:
 def seal_unrecorded(*, session_id: UUID, now: dt.datetime) -> None:
     """Seal a closed session of which nothing was to be recorded."""
     with transaction.atomic():
-        moving.seal(session_id=session_id, body={"recording": "none"}, now=now)
+        lifecycle.seal(session_id=session_id, body={"recording": "none"}, now=now)
 
 
 def set_aside(*, session_id: UUID, why: str, now: dt.datetime) -> None:
@@ -212,7 +212,7 @@ def missing(*, session_id: UUID, now: dt.datetime) -> None:
         )
         recording.refresh_from_db()
         _tell("recording.missing", session, {"pieces": recording.pieces}, now)
-        moving.seal(session_id=session_id, body=sealed_body(recording), now=now)
+        lifecycle.seal(session_id=session_id, body=sealed_body(recording), now=now)
     log.critical("of the recording of session %s nothing reached the store", session_id)
 
 

@@ -19,7 +19,7 @@ from jit.identity.permissions import Permission
 from jit.kernel.errors import InvalidInput
 from sessions import queries as sessions
 from sessions.models import AccessSession
-from sessions.recording import stored
+from sessions.recording import store_reader
 from sessions.recording.models import Command, LegalHold, Recording, TranscriptLine
 from sessions.recording.reading import Reading
 from sessions.recording.redaction import Redactor
@@ -114,7 +114,7 @@ def reading(session: AccessSession, *, from_piece: int = 0) -> Reading | None:
     row = Recording.objects.filter(pk=session.pk, deleted_at__isnull=True).first()
     if row is None or not row.preamble:
         return None
-    return stored.reading(row, from_piece=from_piece)
+    return store_reader.reading(row, from_piece=from_piece)
 
 
 def text_of[Row: (TranscriptLine, Command)](

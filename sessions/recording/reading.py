@@ -10,8 +10,8 @@ from typing import Any
 
 from sessions.recording import asciicast, keys
 from sessions.recording.asciicast import Event
-from sessions.recording.pieces import Damage, Damaged, Found, Opener, Preamble, scan
 from sessions.recording.problems import Kind, Problem, pieces
+from sessions.recording.segments import Damage, Damaged, FoundSegment, Opener, Preamble, scan
 
 type Blob = tuple[str, Callable[[], bytes]]
 """A stored object: its name, and how to get its bytes."""
@@ -78,7 +78,7 @@ class Reading:
         for _ in self._unfolded():
             yield
 
-    def _unfolded(self) -> Iterator[tuple[Found, bytes]]:
+    def _unfolded(self) -> Iterator[tuple[FoundSegment, bytes]]:
         """Yield each good piece with its lines; one object is in memory at a time."""
         for name, get in self._blobs:
             try:
@@ -93,10 +93,10 @@ class Reading:
                 self.last_us = max(self.last_us, found.header.last)
         self._chain.end(self._known)
 
-    def _found(self, data: bytes, *, first: bool) -> list[Found]:
+    def _found(self, data: bytes, *, first: bool) -> list[FoundSegment]:
         """Return the good pieces in `data` in their order, not the order they lie in."""
         start = self._after_preamble(data) if first else 0
-        good: list[Found] = []
+        good: list[FoundSegment] = []
         for each in scan(data, self._opener, start):
             if isinstance(each, Damage):
                 self._chain.damaged(each)
@@ -113,7 +113,7 @@ class Reading:
         self._chain.note(Kind.BROKEN, "The preamble was altered; the books have another.")
         return min(len(told), len(data))
 
-    def _plain(self, found: Found, data: bytes) -> bytes | None:
+    def _plain(self, found: FoundSegment, data: bytes) -> bytes | None:
         try:
             plain = self._opener.open(found.header, found.bytes_in(data))
         except Damaged:
@@ -124,7 +124,7 @@ class Reading:
         self.whole_pieces += 1
         return plain
 
-    def _events_of(self, found: Found, plain: bytes) -> Iterator[Event]:
+    def _events_of(self, found: FoundSegment, plain: bytes) -> Iterator[Event]:
         at = found.header.first
         lines = plain.split(b"\n")
         if lines[0].startswith(b"{"):
@@ -168,7 +168,7 @@ class _Chain:
     def damaged(self, damage: Damage) -> None:
         self._damage.append(damage)
 
-    def takes(self, found: Found) -> bool:
+    def takes(self, found: FoundSegment) -> bool:
         """Return whether this piece is to be shown."""
         seq = found.header.seq
         if seq < self._expected:

@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from sessions.recording import keys, pieces
+from sessions.recording import keys, segments
 from sessions.recording.spool import Spool, SpoolUnavailable
-from sessions.recording.tape import Tape
-from sessions.recording.writer import Writer
+from sessions.recording.spool_writer import SpoolWriter
+from sessions.recording.writer import RecordingWriter
 
 log = logging.getLogger(__name__)
 QUEUE = 16 * 1024 * 1024
@@ -37,11 +37,11 @@ class Companion(Protocol):
 
 
 class Recorder:
-    """Opens tapes. One a process; `stop` it at the end."""
+    """Opens writers. One a process; `stop` it at the end."""
 
     def __init__(self, root: Path, *, stuck_after: float = STUCK) -> None:
         self.spool = Spool.make(root)
-        self.tapes: dict[uuid.UUID, Tape] = {}
+        self.writers: dict[uuid.UUID, RecordingWriter] = {}
         self.failures = 0
         self.companions: list[Companion] = []
         self._stuck_after = stuck_after
@@ -50,8 +50,8 @@ class Recorder:
         self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._stopped = threading.Event()
         self._trouble = ""
-        self.writer = Writer(failed=self.failed, written=self._wrote)
-        self.writer.start()
+        self.spool_writer = SpoolWriter(failed=self.failed, written=self._wrote)
+        self.spool_writer.start()
         self._watchdog = threading.Thread(target=self._watch, name="recording-watch", daemon=True)
         self._watchdog.start()
 
@@ -61,7 +61,7 @@ class Recorder:
         session_id: uuid.UUID,
         header: Mapping[str, Any],
         on_failure: Callable[[uuid.UUID, str], None],
-    ) -> Tape:
+    ) -> RecordingWriter:
         """Begin the recording of a session; `header` is that of asciicast v3 (`term`, `title`…).
 
         Raises SpoolUnavailable: where the policy says `record: required`, no session may begin
@@ -75,34 +75,34 @@ class Recorder:
                 "must look at the gateway's log."
             )
         key = keys.new()
-        preamble = pieces.Preamble(
+        preamble = segments.Preamble(
             session_id=session_id,
             began=time.time_ns() // 1000,
-            nonce=pieces.new_nonce(),
+            nonce=segments.new_nonce(),
             wrapped_key=keys.wrap(key, session_id=session_id),
         )
         told = preamble.encode()
-        tape = Tape(
+        writer = RecordingWriter(
             owner=self,
             session_id=session_id,
             descriptor=self.spool.create(session_id, told),
-            sealer=pieces.Sealer(key=key, preamble=preamble),
+            sealer=segments.Sealer(key=key, preamble=preamble),
             preamble=told,
             on_failure=on_failure,
             loop=_loop(),
         )
         with self._lock:
-            self.tapes[session_id] = tape
-        tape.begin({"timestamp": preamble.began // 1_000_000, **header})
-        return tape
+            self.writers[session_id] = writer
+        writer.begin({"timestamp": preamble.began // 1_000_000, **header})
+        return writer
 
     @property
     def trouble(self) -> str:
         """Return why nothing can be recorded now; empty while all is well."""
         if self._stopped.is_set():
             return "the gateway is stopping"
-        if not self.writer.alive:
-            return self.writer.error or "the writer's thread has ended"
+        if not self.spool_writer.alive:
+            return self.spool_writer.error or "the writer's thread has ended"
         return self._trouble
 
     def stop(self) -> None:
@@ -110,30 +110,30 @@ class Recorder:
         if self._stopped.is_set():
             return
         self._stopped.set()
-        self.writer.stop()
+        self.spool_writer.stop()
         self._watchdog.join(5)
-        for tape in self._live():
-            tape.give_up("the gateway stopped")
-            tape.release()
+        for writer in self._live():
+            writer.give_up("the gateway stopped")
+            writer.release()
         for companion in self.companions:
             companion.stop()
         self.spool.leave()
 
-    # What tapes and the writer tell.
+    # What writers and the writer tell.
 
-    def noticed(self, tape: Tape, size: int, *, urgent: bool) -> None:
+    def noticed(self, writer: RecordingWriter, size: int, *, urgent: bool) -> None:
         """Hear of `size` bytes more to write; where the writer is gone, that is a failure."""
         if size:
             with self._lock:
                 self._queued += size
                 overflown = self._queued > OVERFLOW
             if overflown:
-                self.failed(tape, "the disk is slower than the session; the queue overflowed")
+                self.failed(writer, "the disk is slower than the session; the queue overflowed")
                 return
-        if not self.writer.alive:
-            self.failed(tape, self.trouble)
+        if not self.spool_writer.alive:
+            self.failed(writer, self.trouble)
             return
-        self.writer.noticed(tape, urgent=urgent)
+        self.spool_writer.noticed(writer, urgent=urgent)
 
     async def room(self) -> None:
         """Return once the queue is under its bound."""
@@ -146,36 +146,36 @@ class Recorder:
                 self._let_waiters_go()
             await waiter
 
-    def failed(self, tape: Tape, why: str) -> None:
-        """Give up `tape`, loudly, and tell its gateway."""
-        if tape.ended:
+    def failed(self, writer: RecordingWriter, why: str) -> None:
+        """Give up `writer`, loudly, and tell its gateway."""
+        if writer.ended:
             return
-        self._wrote(tape.give_up(why))
-        if self.writer.alive:
-            self.writer.noticed(tape, urgent=True)
+        self._wrote(writer.give_up(why))
+        if self.spool_writer.alive:
+            self.spool_writer.noticed(writer, urgent=True)
         else:
-            tape.release()
+            writer.release()
         self.failures += 1
         log.critical(
-            "session %s is not recorded any more: %s", tape.session_id, why,
-            extra={"session_id": str(tape.session_id)},
+            "session %s is not recorded any more: %s", writer.session_id, why,
+            extra={"session_id": str(writer.session_id)},
         )  # fmt: skip
         try:
-            if tape.loop is not None and not tape.loop.is_closed():
-                tape.loop.call_soon_threadsafe(tape.on_failure, tape.session_id, why)
+            if writer.loop is not None and not writer.loop.is_closed():
+                writer.loop.call_soon_threadsafe(writer.on_failure, writer.session_id, why)
             else:
-                tape.on_failure(tape.session_id, why)
+                writer.on_failure(writer.session_id, why)
         except Exception:
-            log.exception("the gateway did not hear that session %s failed", tape.session_id)
+            log.exception("the gateway did not hear that session %s failed", writer.session_id)
 
     def forget(self, session_id: uuid.UUID) -> None:
-        """Let go of a tape that has ended and whose head is in the books."""
+        """Let go of a writer that has ended and whose head is in the database."""
         with self._lock:
-            self.tapes.pop(session_id, None)
+            self.writers.pop(session_id, None)
 
-    def _live(self) -> list[Tape]:
+    def _live(self) -> list[RecordingWriter]:
         with self._lock:
-            return [tape for tape in self.tapes.values() if not tape.ended]
+            return [writer for writer in self.writers.values() if not writer.ended]
 
     def _wrote(self, size: int) -> None:
         with self._lock:
@@ -192,13 +192,13 @@ class Recorder:
 
     def _watch(self) -> None:
         while not self._stopped.wait(_LOOK):
-            since = self.writer.busy_since
+            since = self.spool_writer.busy_since
             stuck = since is not None and time.monotonic() - since > self._stuck_after
             self._trouble = "the writer is stuck: the disk does not answer" if stuck else ""
             trouble = self.trouble
             if trouble:
-                for tape in self._live():
-                    self.failed(tape, trouble)
+                for writer in self._live():
+                    self.failed(writer, trouble)
                 self._let_waiters_go()
 
 

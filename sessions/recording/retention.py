@@ -17,7 +17,7 @@ from jit.kernel import db
 from jit.kernel.actor import CLOCK, Actor
 from jit.kernel.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from sessions import queries as sessions
-from sessions.recording import stored
+from sessions.recording import store_reader
 from sessions.recording.models import Command, LegalHold, Recording, TranscriptLine
 from sessions.recording.stores.base import Store, StoreFailed, store
 
@@ -160,7 +160,7 @@ def _erase_text(session_id: UUID) -> None:
 
 
 def _erase(session_id: UUID, where: Store) -> None:
-    for name in stored.objects(session_id, where=where):
+    for name in store_reader.objects(session_id, where=where):
         where.delete(name)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from sessions.recording.heads import Heads
+from sessions.recording.checkpoints import CheckpointSaver
 from sessions.recording.live import Broadcaster
 from sessions.recording.recorder import Recorder
 from sessions.recording.uploading import Uploader
@@ -20,7 +20,7 @@ def start(root: Path | None = None) -> Recorder:
     recorder = Recorder(root or settings.RECORDINGS_SPOOL)
     recorder.companions = [
         Broadcaster(recorder).start(),
-        Heads(recorder).start(),
+        CheckpointSaver(recorder).start(),
         Uploader(recorder).start(),
     ]
     return recorder

@@ -21,12 +21,12 @@ from django.db import connection
 
 from jit.kernel import clock
 from jit.kernel.crypto import SealBroken
-from sessions.recording import abandoned, operations, spool, spooled, stored
+from sessions.recording import abandoned, operations, spool, spool_reader, store_reader
 from sessions.recording.models import Recording
-from sessions.recording.pieces import Damaged
 from sessions.recording.problems import Kind, Problem
 from sessions.recording.reading import Reading
 from sessions.recording.recorder import Recorder
+from sessions.recording.segments import Damaged
 from sessions.recording.spool import Spool
 from sessions.recording.stores.base import Store, StoreFailed, store
 
@@ -146,16 +146,16 @@ class Uploader:
 
     def _bring(self, session_id: UUID, journey: Journey) -> bool:
         """Do a turn's work; return False if it left something that could be done at once."""
-        tape = self._recorder.tapes.get(session_id)
+        writer = self._recorder.writers.get(session_id)
         path = journey.spool.path(session_id)
-        if tape is None:
+        if writer is None:
             return self._complete(session_id, journey, path)
-        if not tape.ended:
-            waiting = tape.head.size - journey.offset
+        if not writer.ended:
+            waiting = writer.head.size - journey.offset
             old = time.monotonic() - journey.sent_at >= OBJECT_SECONDS
-            if waiting >= spooled.OBJECT_BYTES or (old and tape.head.pieces > journey.seq):
-                return self._send(session_id, journey, path, tape.head.size)
-        return True  # If it ended, its last head is about to be written into the books.
+            if waiting >= spool_reader.OBJECT_BYTES or (old and writer.head.pieces > journey.seq):
+                return self._send(session_id, journey, path, writer.head.size)
+        return True  # If it ended, its last head is about to be written into the database.
 
     def _complete(self, session_id: UUID, journey: Journey, path: Path) -> bool:
         recording = self._row(session_id)
@@ -186,11 +186,13 @@ class Uploader:
                 return True  # Its head is not in the books yet.
             journey.keep = operations.keep_until(session=recording.session, now=clock.now())
             self._resume(session_id, journey, path)
-        for first, last, start, stop in spooled.objects_in(path, journey.offset, end):
+        for first, last, start, stop in spool_reader.objects_in(path, journey.offset, end):
             with path.open("rb") as file:
                 file.seek(start)
                 content = file.read(stop - start)
-            self._store.put(stored.name(session_id, first, last), content, keep_until=journey.keep)
+            self._store.put(
+                store_reader.name(session_id, first, last), content, keep_until=journey.keep
+            )
             journey.offset, journey.seq = stop, last + 1
             journey.sent_at, journey.tries = time.monotonic(), 0
             if journey.sent_at > until and stop < end:
@@ -199,17 +201,17 @@ class Uploader:
 
     def _resume(self, session_id: UUID, journey: Journey, path: Path) -> None:
         """Go on behind what the store has already, of before this gateway was started."""
-        there = stored.objects(session_id, where=self._store)
-        following = max((stored.span(each)[1] + 1 for each in there), default=0)
+        there = store_reader.objects(session_id, where=self._store)
+        following = max((store_reader.span(each)[1] + 1 for each in there), default=0)
         if following:
-            for offset, header in spooled.headers(path, 0, path.stat().st_size):
+            for offset, header in spool_reader.headers(path, 0, path.stat().st_size):
                 if header.seq < following:
                     journey.offset, journey.seq = offset + header.size, header.seq + 1
 
     def _read_back(self, recording: Recording, journey: Journey, *, until: float) -> bool:
         """Read what the store has now, until then; return whether all of it is read."""
         if journey.reading is None:
-            journey.reading = stored.reading(recording, where=self._store)
+            journey.reading = store_reader.reading(recording, where=self._store)
             journey.steps = journey.reading.steps()
         return all(time.monotonic() <= until for _ in journey.steps)
 
@@ -221,7 +223,7 @@ class Uploader:
         problems = journey.reading.problems if journey.reading else []
         journey.reading = None  # Another try reads anew.
         if problems:
-            here = stored.reading_of_file(recording, path).finish()
+            here = store_reader.reading_of_file(recording, path).finish()
             unlike = [each for each in problems if _place(each) not in map(_place, here)]
             if unlike:
                 raise StoreFailed(

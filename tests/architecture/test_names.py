@@ -45,7 +45,6 @@ TWICE: set[str] = {
     "Policy",
     "Problem",
     "Program",
-    "Proof",
     "Reader",
     "ReasonRequired",
     "Recording",
@@ -124,11 +123,6 @@ BANNED = {
 
 STILL_THERE: set[str] = {
     "approvals/slack/asking.py",
-    "jit/audit/appending.py",
-    "jit/audit/handing.py",
-    "jit/audit/moving.py",
-    "jit/audit/proving.py",
-    "jit/audit/searching.py",
     "jit/connectors/postgresql/ending.py",
     "jit/connectors/postgresql/look.py",
     "jit/connectors/postgresql/means.py",
@@ -155,12 +149,6 @@ STILL_THERE: set[str] = {
     "sessions/gateways/ssh/asking.py",
     "sessions/gateways/ssh/offer.py",
     "sessions/offers.py",
-    "sessions/operations/moving.py",
-    "sessions/recording/heads.py",
-    "sessions/recording/pieces.py",
-    "sessions/recording/spooled.py",
-    "sessions/recording/stored.py",
-    "sessions/recording/tape.py",
     "sessions/views/ending.py",
 }
 """Modules that bear a banned name as yet."""

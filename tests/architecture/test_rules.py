@@ -53,7 +53,7 @@ class TestStates:
             "jit/elevation/operations/requests.py",
             "jit/elevation/operations/grants.py",
             "jit/elevation/operations/reviews.py",
-            "sessions/operations/moving.py",
+            "sessions/operations/lifecycle.py",
             "jit/workflow/revoke.py",  # the sweep moves hundreds of grants in one statement
         }
         assert callers <= allowed

@@ -13,7 +13,7 @@ import pytest
 
 from sessions import playing, recordings
 from sessions.models import AccessSession
-from sessions.recording import exporting, stored
+from sessions.recording import exporting, store_reader
 from sessions.recording.stores.filesystem import FileSystem
 from sessions.recording.transcript import indexing
 from tests.sessions import used
@@ -91,7 +91,7 @@ class TestMemory:
             sent["part"] = size_of(playing.part(header, playing.for_player(events), start=last))
 
         def prove() -> None:
-            assert stored.reading(row, where=where).finish() == []
+            assert store_reader.reading(row, where=where).finish() == []
 
         peaks = {act.__name__: peak_of(act) for act in (take_away, play_its_end, prove)}
         assert sent["whole"] > 60 * MEGABYTE

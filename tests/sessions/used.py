@@ -6,8 +6,8 @@ from typing import Any
 
 from jit.elevation.models import Grant
 from sessions.models import AccessSession, GatewayProcess
-from sessions.operations import admission, moving, processes
-from sessions.operations.moving import Closing
+from sessions.operations import admission, lifecycle, processes
+from sessions.operations.lifecycle import Closing
 from sessions.states import ClosedBecause, Door, Proof
 
 
@@ -33,7 +33,7 @@ def opened(grant: Grant, *, live: bool = True, **more: Any) -> AccessSession:
         wanted=str(grant.pk), kind="postgresql", caller=caller(grant), gateway=gateway(), **more
     )
     if live:
-        moving.went_live(session_id=admitted.session_id)
+        lifecycle.went_live(session_id=admitted.session_id)
     return AccessSession.objects.get(pk=admitted.session_id)
 
 
@@ -46,6 +46,6 @@ def closed(
     closing = Closing(
         session_id=session.pk, because=because, comment=comment, exit_status=0, **more
     )
-    moving.close_many(closings=[closing])
+    lifecycle.close_many(closings=[closing])
     session.refresh_from_db()
     return session

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jit.audit import appending
+from jit.audit import append
 from jit.audit.actions import ACTIONS
 from jit.audit.events import Event
 from jit.ops import state_tables
@@ -31,16 +31,16 @@ seen: set[Move] = set()
 @contextmanager
 def recorded() -> Iterator[None]:
     """Note every event that anything in this process appends meanwhile."""
-    append = appending.append
+    original = append.append
 
     def noting(events: Sequence[Event]) -> None:
         for event in events:
             body = json.loads(event.body)["body"] if b'"to":' in event.body else {}
             note([(str(event.columns["action"]), body.get("from"), body.get("to"))])
-        append(events)
+        original(events)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(appending, "append", noting)
+        patch.setattr(append, "append", noting)
         yield
 
 

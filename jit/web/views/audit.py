@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from jit.audit import checking, handing, queries
+from jit.audit import checking, download, queries
 from jit.audit.actions import ACTIONS
 from jit.identity import operations as identity_operations
 from jit.identity import permissions
@@ -79,9 +79,9 @@ def export(request: PageRequest) -> HttpResponseBase:
     wanted, now, actor = _wanted(request.POST), clock.now(), actor_of(request)
     name = f"audit-{now:%Y%m%d-%H%M%S}"
     if not any(wanted.values()):
-        archive = handing.whole(actor=actor, now=now)
-        return stream(request, handing.pieces(archive), headers=_as_file(f"{name}.zip"))
-    pack = handing.found(reader=request.user, filters=_filters(wanted), actor=actor, now=now)
+        archive = download.whole(actor=actor, now=now)
+        return stream(request, download.pieces(archive), headers=_as_file(f"{name}.zip"))
+    pack = download.found(reader=request.user, filters=_filters(wanted), actor=actor, now=now)
     return HttpResponse(pack, content_type="application/json", headers=_as_file(f"{name}.json"))
 
 
@@ -94,7 +94,7 @@ def _as_file(name: str) -> dict[str, str]:
 def verifier(request: PageRequest) -> HttpResponse:  # noqa: ARG001 -- Django's signature
     """Hand out the program that checks an export without us: one file, to be read."""
     return HttpResponse(
-        handing.verifier(), content_type="text/x-python", headers=_as_file("verifier.py")
+        download.verifier(), content_type="text/x-python", headers=_as_file("verifier.py")
     )
 
 

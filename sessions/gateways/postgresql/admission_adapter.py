@@ -30,12 +30,12 @@ from sessions.gateways.postgresql.offer import VERIFIER, databases
 from sessions.gateways.postgresql.protocol import scram
 from sessions.gateways.supervisor import SessionSupervisor
 from sessions.models import GatewayProcess, OneUseToken
-from sessions.operations import admission, moving, tokens
+from sessions.operations import admission, lifecycle, tokens
 from sessions.operations.admission import Admission, Caller
-from sessions.operations.moving import Closing
+from sessions.operations.lifecycle import Closing
 from sessions.recording.recorder import Recorder
 from sessions.recording.spool import SpoolUnavailable
-from sessions.recording.tape import Tape
+from sessions.recording.writer import RecordingWriter
 from sessions.states import ClosedBecause, Door, Proof
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,9 @@ class AdmissionAdapter:
                 await asyncio.sleep(pause)
         return await self._supervisor.ask(workflow.reach, grant_id=opened.grant_id)
 
-    def record(self, admitted: AdmittedSession, on_failure: Callable[[str], None]) -> Tape | None:
+    def record(
+        self, admitted: AdmittedSession, on_failure: Callable[[str], None]
+    ) -> RecordingWriter | None:
         if admitted.record == "none":
             return None
         try:
@@ -136,13 +138,13 @@ class AdmissionAdapter:
             live=_AsLiveSession(live),
             over_at=admitted.over_at,
         )
-        await self._supervisor.ask(moving.went_live, session_id=admitted.session_id)
+        await self._supervisor.ask(lifecycle.went_live, session_id=admitted.session_id)
 
     async def leave(
         self, admitted: AdmittedSession, recording: RecordingSink | None, because: str, comment: str
     ) -> None:
         self._targets.pop(admitted.session_id, None)
-        if isinstance(recording, Tape):
+        if isinstance(recording, RecordingWriter):
             await recording.close()
         self._over(admitted.session_id, ClosedBecause(because), comment)
 

@@ -31,12 +31,12 @@ async def open_forward(
         front = await client.forwarding_session()
         allowed = {(each.host, each.port) for each in front.role.forwards}
         if (dest_host, dest_port) not in allowed:
-            front.tape.mark({"kind": "forward", "to": to, "refused": True})
+            front.recording.mark({"kind": "forward", "to": to, "refused": True})
             given = ", ".join(f"{host}:{port}" for host, port in sorted(allowed)) or "nowhere"
             raise NotForwarded(f"Your role does not forward to {to}; it forwards to: {given}.")
         tunnel = Tunnel(front, to)
         await _open_on_host(tunnel, dest_host, dest_port, orig_host, orig_port)
-        front.tape.mark({"kind": "forward", "to": to, "from": f"{orig_host}:{orig_port}"})
+        front.recording.mark({"kind": "forward", "to": to, "from": f"{orig_host}:{orig_port}"})
         if front.over:  # It ended while the host was asked.
             tunnel.cut()
             raise SessionOver("This session has ended.")
@@ -82,7 +82,7 @@ class Tunnel:
             return
         self.closed = True
         self.front.tunnels.discard(self)
-        self.front.tape.mark(
+        self.front.recording.mark(
             {
                 "kind": "forward",
                 "to": self.to,

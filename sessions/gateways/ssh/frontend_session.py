@@ -24,11 +24,11 @@ from sessions.gateways.ssh.standard_input import StandardInput
 from sessions.gateways.ssh.taps import tap_for
 from sessions.gateways.ssh.upstream import Upstream
 from sessions.gateways.unrecorded import Unrecorded
-from sessions.operations import moving
+from sessions.operations import lifecycle
 from sessions.operations.admission import Admission
-from sessions.operations.moving import Closing
+from sessions.operations.lifecycle import Closing
 from sessions.recording.spool import SpoolUnavailable
-from sessions.recording.tape import Tape
+from sessions.recording.writer import RecordingWriter
 from sessions.states import ClosedBecause
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class FrontendSession(asyncssh.SSHServerSession[bytes]):
         self.admitted = admitted
         self.supervisor = client.gateway.supervisor
         self.role = SSHRole.parse(admitted.role_config)
-        self.tape: Tape | Unrecorded = Unrecorded()
+        self.recording: RecordingWriter | Unrecorded = Unrecorded()
         self.channel: asyncssh.SSHServerChannel[bytes] | None = None
         self.backend: BackendSession | None = None
         self.upstream = Upstream(
@@ -68,8 +68,8 @@ class FrontendSession(asyncssh.SSHServerSession[bytes]):
         )
         self.tunnels: set[OpenForward] = set()
         self.asked = asking.Asked()
-        self.fed = StandardInput(self.tape)
-        self.tap = tap_for(self.asked, Notes(self.tape, self.fed))
+        self.fed = StandardInput(self.recording)
+        self.tap = tap_for(self.asked, Notes(self.recording, self.fed))
         self._early: list[tuple[bytes, int | None]] = []
         self._early_eof = False
         self._since_room = 0
@@ -90,7 +90,7 @@ class FrontendSession(asyncssh.SSHServerSession[bytes]):
         if admitted.record == "none":
             return
         try:
-            self.tape = self.client.gateway.recorder.open(
+            self.recording = self.client.gateway.recorder.open(
                 session_id=admitted.session_id,
                 header={
                     "term": {"cols": 80, "rows": 24},
@@ -156,7 +156,7 @@ class FrontendSession(asyncssh.SSHServerSession[bytes]):
         return True
 
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
-        self.tape.resize(width, height)
+        self.recording.resize(width, height)
         if self.backend is not None:
             self.backend.resize(width, height, pixwidth, pixheight)
 
@@ -187,7 +187,7 @@ class FrontendSession(asyncssh.SSHServerSession[bytes]):
             asking.refuse_unless_allowed(self.asked, self.role)
             await self._open_backend()
         except (asking.NotOfThisRole, asking.PastTheGateway) as refusal:
-            self.tape.mark({**self.asked.fact(), "refused": True})
+            self.recording.mark({**self.asked.fact(), "refused": True})
             self._say_and_leave(refusal.detail)
         except DomainError as refusal:
             self._say_and_leave(refusal.detail)
@@ -197,12 +197,12 @@ class FrontendSession(asyncssh.SSHServerSession[bytes]):
 
     async def _open_backend(self) -> None:
         connection = await self.upstream.connection()
-        self.tape.mark(self.asked.fact())
+        self.recording.mark(self.asked.fact())
         if self.asked.size is not None:
-            self.tape.resize(*self.asked.size[:2])
+            self.recording.resize(*self.asked.size[:2])
         keep = settings.RECORDINGS_STDIN_TEXT if self.role.record_stdin == "text" else 0
-        self.fed = StandardInput(self.tape, keep=keep)
-        self.tap = tap_for(self.asked, Notes(self.tape, self.fed))
+        self.fed = StandardInput(self.recording, keep=keep)
+        self.tap = tap_for(self.asked, Notes(self.recording, self.fed))
         await self._went_live()
         backend = BackendSession(self)
         self._program = self.supervisor.spawn(
@@ -236,14 +236,14 @@ class FrontendSession(asyncssh.SSHServerSession[bytes]):
         """Go live for what has channels of its own: this connection's forwards."""
         self.asked.kind = "forwards"
         await self.upstream.connection(marked=True)
-        self.tape.mark(self.asked.fact())
+        self.recording.mark(self.asked.fact())
         await self._went_live()
 
     async def _went_live(self) -> None:
-        await self.supervisor.ask(moving.went_live, session_id=self.admitted.session_id)
+        await self.supervisor.ask(lifecycle.went_live, session_id=self.admitted.session_id)
 
     def _say_and_leave(self, sentence: str) -> None:
-        self.tape.mark({"kind": "notice", "text": sentence})
+        self.recording.mark({"kind": "notice", "text": sentence})
         self._tell(sentence, on_terminal=False)
         self.note_end(ClosedBecause.LOST, sentence, CUT_STATUS)
 
@@ -263,13 +263,13 @@ class FrontendSession(asyncssh.SSHServerSession[bytes]):
         if datatype is None:
             self.tap.from_host(data)
         else:
-            self.tape.output(data, errors=True)
+            self.recording.output(data, errors=True)
         if self.channel is not None and not self.over:
             self.channel.write(data, datatype)
         self._since_room += len(data)
         if self._since_room >= ROOM_EVERY and self.backend is not None:
             self._since_room = 0
-            self.backend.hold_until(self.tape.room())
+            self.backend.hold_until(self.recording.room())
 
     def host_is_done(self, status: int | None, signal: str | None, why: str) -> None:
         """The program on the host ended, or the line to it broke (then `why` says so)."""
@@ -277,7 +277,7 @@ class FrontendSession(asyncssh.SSHServerSession[bytes]):
             return
         if signal:
             text = f"The program was ended by the signal {signal}."
-            self.tape.mark({"kind": "notice", "text": text})
+            self.recording.mark({"kind": "notice", "text": text})
         if self.channel is not None:
             if why and not self.channel.is_closing():
                 on_terminal = self.asked.size is not None
@@ -299,7 +299,7 @@ class FrontendSession(asyncssh.SSHServerSession[bytes]):
     # --- Its end, as the supervisor wants it --------------------------------------------
 
     async def warn(self, sentence: str) -> None:
-        self.tape.mark({"kind": "notice", "text": sentence})
+        self.recording.mark({"kind": "notice", "text": sentence})
         channel = self.channel
         if channel is not None and self.asked.size is not None and not channel.is_closing():
             channel.write(notices.line(sentence, on_terminal=True))
@@ -316,7 +316,7 @@ class FrontendSession(asyncssh.SSHServerSession[bytes]):
             await self._left_host.wait()
             return
         self._cut()
-        self.tape.mark({"kind": "notice", "text": sentence})
+        self.recording.mark({"kind": "notice", "text": sentence})
         self._tell(sentence, on_terminal=self.asked.size is not None)
         self.note_end(because, sentence, CUT_STATUS)
         self.client.session_was_ended(self, sentence)
@@ -338,7 +338,7 @@ class FrontendSession(asyncssh.SSHServerSession[bytes]):
         self.tap.finish()
         self.fed.finish()
         if status is not None:
-            self.tape.exit(status)
+            self.recording.exit(status)
         self.supervisor.spawn(
             self._note_closed(
                 Closing(
@@ -368,7 +368,7 @@ class FrontendSession(asyncssh.SSHServerSession[bytes]):
             await self._leave_host()
         finally:
             self._left_host.set()
-            await self.tape.close()
+            await self.recording.close()
             self.supervisor.unregister(closing)
 
     async def _leave_host(self) -> None:

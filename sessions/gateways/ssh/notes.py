@@ -9,11 +9,11 @@ from sessions.gateways.ssh.standard_input import StandardInput
 class Notes:
     """A recording, and what is known of the program's standard input."""
 
-    def __init__(self, tape: RecordingSink, fed: StandardInput) -> None:
-        self._tape = tape
-        self.mark = tape.mark
+    def __init__(self, recording: RecordingSink, fed: StandardInput) -> None:
+        self._recording = recording
+        self.mark = recording.mark
         self.fed = fed.take
 
     def shown(self, data: bytes) -> None:
         if data:
-            self._tape.output(data)
+            self._recording.output(data)

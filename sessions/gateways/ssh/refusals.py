@@ -32,7 +32,7 @@ async def _note(client: IncomingConnection, to: str) -> None:
         with suppress(asyncssh.ChannelOpenError, DomainError):
             front = await client.forwarding_session()
     if front is not None:
-        front.tape.mark({"kind": "forward", "to": to, "refused": True})
+        front.recording.mark({"kind": "forward", "to": to, "refused": True})
 
 
 def note_on(connection: asyncssh.SSHServerConnection, client: IncomingConnection) -> None:

@@ -19,7 +19,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from jit.kernel import db
-from sessions.recording import stored
+from sessions.recording import store_reader
 from sessions.recording.models import Command, Recording, TranscriptLine
 from sessions.recording.stores.base import Store, StoreFailed, store
 from sessions.recording.transcript.commands import Found
@@ -104,7 +104,7 @@ def index(session_id: UUID, *, where: Store, seconds: float | None = None) -> bo
         return False
     until = time.monotonic() + (TURN_SECONDS if seconds is None else seconds)
     step = _Step(row)
-    reading = stored.reading(row, from_piece=row.indexed_pieces, where=where)
+    reading = store_reader.reading(row, from_piece=row.indexed_pieces, where=where)
     for following, events in reading.by_piece():
         step.take(step.stripper.take(events), upto=following)
         over = time.monotonic() > until

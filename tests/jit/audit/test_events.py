@@ -14,7 +14,7 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jit.audit import events, searching
+from jit.audit import events, index_terms
 from jit.audit.events import Erasable, Links
 from tests.jit.audit.conftest import NOW, RITA, SIGN_IN
 
@@ -109,14 +109,14 @@ class TestBuild:
     def test_survives_every_body_and_can_be_read_again(self, body: dict[str, Any]):
         event = build(body)
         content = json.loads(event.body)
-        assert searching.columns_of(content) == event.columns
+        assert index_terms.columns_of(content) == event.columns
         assert "\0" not in event.words
 
 
 class TestColumnsOf:
     def test_cuts_text_that_an_index_could_not_hold(self):
         event = build({}, Links(person="x" * 5000))
-        assert len(event.columns["person"]) == searching.LONGEST_COLUMN
+        assert len(event.columns["person"]) == index_terms.LONGEST_COLUMN
         assert json.loads(event.body)["links"]["person"] == "x" * 5000
 
     def test_holds_no_nul_which_postgresql_refuses(self):
@@ -130,8 +130,8 @@ class TestWordsOf:
 
     @given(st.text(st.characters(codec="ascii")))
     def test_splits_ascii_as_any_other_text(self, text: str) -> None:
-        beyond = searching.split_words(text + " \N{LATIN SMALL LETTER E WITH ACUTE}")
-        assert searching.split_words(text).split() == beyond.split()[:-1]
+        beyond = index_terms.split_words(text + " \N{LATIN SMALL LETTER E WITH ACUTE}")
+        assert index_terms.split_words(text).split() == beyond.split()[:-1]
 
 
 class TestErasable:

@@ -18,7 +18,7 @@ from jit.audit import evidence, exporting, signing, verifier
 from jit.audit import operations as audit
 from jit.audit.models import AuditCheckpoint, AuditEvent
 from jit.audit.operations import Links
-from jit.audit.proving import NotSealedYet
+from jit.audit.proofs import NotSealedYet
 from jit.kernel.errors import NotFound
 from tests.jit.audit.archives import bad, changed, flip
 from tests.jit.audit.conftest import NOW, sign_in

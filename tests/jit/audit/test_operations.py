@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from approvals.states import CHAIN, STEP
-from jit.audit import appending
+from jit.audit import append
 from jit.audit import operations as audit
 from jit.audit.actions import ACTIONS
 from jit.audit.models import AuditErasable, AuditEvent
@@ -160,7 +160,7 @@ class TestTransition:
         def full_disk(_events: object) -> None:
             raise OSError("no space left")
 
-        monkeypatch.setattr(appending, "append", full_disk)
+        monkeypatch.setattr(append, "append", full_disk)
         with pytest.raises(OSError, match="no space"), transaction.atomic():
             approve(asked)
         asked.refresh_from_db()

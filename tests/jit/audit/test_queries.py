@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from jit.audit import queries
 from jit.audit.operations import Links
-from jit.audit.proving import NotSealedYet
+from jit.audit.proofs import NotSealedYet
 from jit.audit.queries import Cursor, Filters
 from jit.kernel.actor import Actor, ActorKind, Channel
 from jit.kernel.errors import NotFound, UnknownCursor

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from jit.audit import checking, log, queries, sealing, signing, tasks, verifier
 from jit.audit import operations as audit
 from jit.audit.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditNode
-from jit.audit.proving import StoredTree
+from jit.audit.proofs import StoredTree
 from tests.jit.audit.conftest import NOW, sign_in
 
 pytestmark = pytest.mark.usefixtures("empty_log")

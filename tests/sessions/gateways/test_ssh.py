@@ -384,7 +384,7 @@ class TestRecorder:
         hold(operator, record="required")
         stays = rita.open("while sleep 0.1; do echo tick; done")
         session = live_session()
-        tape = rita.gateway.recorder.tapes[session.pk]
+        tape = rita.gateway.recorder.writers[session.pk]
         rita.gateway.recorder.failed(tape, "the disk is gone")
         assert stays.wait(5) == 254
         assert b"can't be recorded any more: the disk is gone" in stays.stderr.read()

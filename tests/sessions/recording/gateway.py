@@ -9,12 +9,12 @@ from typing import Any
 
 from jit.elevation.models import Grant
 from sessions.models import AccessSession
-from sessions.recording.heads import Heads
+from sessions.recording.checkpoints import CheckpointSaver
 from sessions.recording.models import Recording
 from sessions.recording.recorder import Recorder
 from sessions.recording.stores.base import Store
-from sessions.recording.tape import Tape
 from sessions.recording.uploading import Uploader
+from sessions.recording.writer import RecordingWriter
 from tests.sessions import used
 from tests.sessions.recording import support
 
@@ -32,7 +32,7 @@ class FakeGateway:
 
     def start(self) -> None:
         self.recorder = Recorder(self.root)
-        self.heads = Heads(self.recorder)
+        self.heads = CheckpointSaver(self.recorder)
         self.uploader = Uploader(self.recorder, where=self.where)
 
     def stop(self) -> None:
@@ -41,7 +41,7 @@ class FakeGateway:
     def session(self, **more: Any) -> AccessSession:
         return used.opened(self.grant, **more)
 
-    def tape(self, session: AccessSession) -> Tape:
+    def tape(self, session: AccessSession) -> RecordingWriter:
         return self.recorder.open(
             session_id=session.pk,
             header=support.HEADER,
@@ -64,12 +64,12 @@ class FakeGateway:
 
     def die(self) -> None:
         """Leave everything as SIGKILL would: files as they are, the lock free, nothing told."""
-        self.recorder.writer.stop()
+        self.recorder.spool_writer.stop()
         self.recorder._stopped.set()
         import os
 
         os.close(self.recorder.spool._lock)
-        for tape in self.recorder.tapes.values():
+        for tape in self.recorder.writers.values():
             tape.give_up("killed")
             tape.release()
 

@@ -9,18 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sessions.recording import asciicast, keys, pieces
+from sessions.recording import asciicast, keys, segments
 from sessions.recording.asciicast import Event
-from sessions.recording.tape import Tape
+from sessions.recording.writer import RecordingWriter
 
 HEADER = {"term": {"cols": 80, "rows": 24, "type": "xterm-256color"}, "title": "orders-db"}
 
 
-def opened(data: bytes) -> tuple[pieces.Opener, int]:
+def opened(data: bytes) -> tuple[segments.Opener, int]:
     """Return what opens the pieces of a recording's bytes, and where they begin."""
-    preamble, start = pieces.Preamble.decode(data)
+    preamble, start = segments.Preamble.decode(data)
     key = keys.unwrap(preamble.wrapped_key, session_id=preamble.session_id)
-    return pieces.Opener(key=key, preamble=preamble), start
+    return segments.Opener(key=key, preamble=preamble), start
 
 
 def contents(data: bytes) -> list[bytes]:
@@ -28,8 +28,8 @@ def contents(data: bytes) -> list[bytes]:
     opener, start = opened(data)
     return [
         opener.open(each.header, each.bytes_in(data))
-        for each in pieces.scan(data, opener, start)
-        if isinstance(each, pieces.Found)
+        for each in segments.scan(data, opener, start)
+        if isinstance(each, segments.FoundSegment)
     ]
 
 
@@ -47,10 +47,10 @@ def made(contents: list[bytes], *, final: bool = True) -> tuple[bytes, list[int]
     import zstandard
 
     session_id, key = uuid.uuid4(), keys.new()
-    preamble = pieces.Preamble(
-        session_id, 1_000_000, pieces.new_nonce(), keys.wrap(key, session_id=session_id)
+    preamble = segments.Preamble(
+        session_id, 1_000_000, segments.new_nonce(), keys.wrap(key, session_id=session_id)
     )
-    sealer = pieces.Sealer(key=key, preamble=preamble)
+    sealer = segments.Sealer(key=key, preamble=preamble)
     packer = zstandard.ZstdCompressor()
     data, offsets = preamble.encode(), []
     for number, plain in enumerate(contents):
@@ -74,6 +74,6 @@ def until(truth: Callable[[], Any], seconds: float = 5) -> None:
         pause.wait(0.01)
 
 
-def until_written(tape: Tape) -> None:
+def until_written(tape: RecordingWriter) -> None:
     """Wait until all that the tape was given stands on the disk."""
     until(lambda: tape.head.lines == tape._count)

@@ -10,7 +10,7 @@ import pytest
 from jit.audit.models import AuditEvent
 from jit.kernel import clock
 from sessions.models import AccessSession
-from sessions.recording import checking, stored
+from sessions.recording import checking, store_reader
 from sessions.recording.models import Recording, Standing
 from sessions.recording.stores.filesystem import FileSystem
 from tests.sessions.recording.gateway import FakeGateway, recording
@@ -29,7 +29,7 @@ def session(gateway: FakeGateway) -> AccessSession:
 
 
 def change(session: AccessSession, where: FileSystem, how: Any) -> None:
-    (name,) = stored.objects(session.pk, where=where)
+    (name,) = store_reader.objects(session.pk, where=where)
     path = where.root / name
     data = bytearray(path.read_bytes())
     path.unlink()

@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings as product
 from django.core.management import CommandError, call_command
 
-from sessions.recording import stored, uploading
+from sessions.recording import store_reader, uploading
 from sessions.recording.models import Standing
 from sessions.recording.stores.filesystem import FileSystem
 from tests.sessions.recording.gateway import FakeGateway, recording
@@ -35,7 +35,7 @@ class TestVerify:
         gateway.move()
         assert f"{session.pk} whole" in verified(session.pk)
         assert "whole" in verified(all=True)
-        (name,) = stored.objects(session.pk, where=where)
+        (name,) = store_reader.objects(session.pk, where=where)
         path = where.root / name
         data = path.read_bytes()
         path.unlink()
@@ -56,7 +56,7 @@ class TestRetry:
         monkeypatch.setattr(uploading, "LONGEST_PAUSE", 0)
         session = gateway.record(b"precious\r\n")
         gateway.heads.save()
-        poison = stored.name(session.pk, 0, recording(session).pieces - 1)
+        poison = store_reader.name(session.pk, 0, recording(session).pieces - 1)
         where.put(poison, b"else", keep_until=None)
         for _ in range(uploading.TRIES):
             gateway.uploader.turn()
@@ -103,7 +103,7 @@ class TestReadWithoutUs:
         used.closed(session)
         gateway.move()
         row = recording(session)
-        files = [str(where.root / name) for name in stored.objects(session.pk, where=where)]
+        files = [str(where.root / name) for name in store_reader.objects(session.pk, where=where)]
         sealed = ("--digest", row.digest, "--pieces", str(row.pieces))
         done = self.run(key, *sealed, *files)
         assert (done.returncode, done.stderr) == (0, b"")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessions.recording import asciicast, pieces
+from sessions.recording import asciicast, segments
 from sessions.recording.asciicast import Event
 from sessions.recording.models import Standing
 from sessions.recording.problems import Kind, Problem, standing
@@ -194,7 +194,7 @@ class TestTampering:
 class TestEnds:
     def test_a_recording_without_its_last_piece_breaks_off(self) -> None:
         data, offsets = support.made(CONTENTS, final=False)
-        known = Known(data[: offsets[0]], COUNT, pieces.digest(data[offsets[-1] :]).hex())
+        known = Known(data[: offsets[0]], COUNT, segments.digest(data[offsets[-1] :]).hex())
         _, problems = read([data], known)
         assert named(problems) == [(Kind.UNFINISHED, COUNT - 1, COUNT - 1)]
         assert standing(problems) is Standing.INCOMPLETE
@@ -202,7 +202,7 @@ class TestEnds:
     def test_a_recorder_that_failed_says_why(self) -> None:
         data, offsets = support.made(CONTENTS, final=False)
         known = Known(
-            data[: offsets[0]], COUNT, pieces.digest(data[offsets[-1] :]).hex(), "disk full"
+            data[: offsets[0]], COUNT, segments.digest(data[offsets[-1] :]).hex(), "disk full"
         )
         _, problems = read([data], known)
         assert [problem.kind for problem in problems] == [Kind.FAILED]

@@ -19,7 +19,7 @@ from sessions.recording import recorder as recording
 from sessions.recording import spool
 from sessions.recording.recorder import Recorder
 from sessions.recording.spool import SpoolUnavailable
-from sessions.recording.tape import Tape
+from sessions.recording.writer import RecordingWriter
 from tests.sessions.recording import support
 
 
@@ -48,13 +48,15 @@ async def until(truth: Callable[[], Any], seconds: float = 5) -> None:
             await asyncio.sleep(0.01)
 
 
-def opened(recorder: Recorder, told: Callable[[uuid.UUID, str], None] | None = None) -> Tape:
+def opened(
+    recorder: Recorder, told: Callable[[uuid.UUID, str], None] | None = None
+) -> RecordingWriter:
     return recorder.open(session_id=uuid.uuid4(), header=support.HEADER, on_failure=told or Told())
 
 
 class TestTape:
     def test_everything_comes_back_in_order(self, recorder: Recorder) -> None:
-        async def act() -> Tape:
+        async def act() -> RecordingWriter:
             tape = opened(recorder)
             tape.output("grüß\r\n".encode())
             tape.resize(100, 30)
@@ -99,7 +101,7 @@ class TestTape:
     def test_nothing_typed_is_kept_unless_asked_for(self, recorder: Recorder) -> None:
         """`read -s`: the password goes up as keystrokes and never comes down as output."""
 
-        async def act() -> Tape:
+        async def act() -> RecordingWriter:
             tape = opened(recorder)
             tape.output(b"Password: ")
             tape.output(b"\r\n")
@@ -127,7 +129,7 @@ class TestTape:
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
     def test_what_is_on_the_disk_is_not_readable_without_the_key(self, recorder: Recorder) -> None:
-        async def act() -> Tape:
+        async def act() -> RecordingWriter:
             tape = opened(recorder)
             tape.output(b"the secret of the house")
             await tape.close()
@@ -257,7 +259,7 @@ class TestFailures:
 
         async def act() -> None:
             tape, idle = opened(recorder, told), opened(recorder, told)
-            monkeypatch.setattr(Tape, "take", broken)
+            monkeypatch.setattr(RecordingWriter, "take", broken)
             tape.output(b"lost")
             await until(lambda: len(told.failures) == 2)
             assert "a bug" in tape.failed

@@ -13,7 +13,7 @@ from jit.audit.models import AuditEvent
 from jit.kernel import clock, db
 from sessions import recordings
 from sessions.models import AccessSession
-from sessions.recording import queries, retention, stored
+from sessions.recording import queries, retention, store_reader
 from sessions.recording.models import Recording, TranscriptLine
 from sessions.recording.stores.base import StoreFailed
 from sessions.recording.stores.filesystem import FileSystem
@@ -58,7 +58,7 @@ class TestDelete:
         assert row.deleted_at
         assert row.erased_at
         assert row.digest
-        assert stored.objects(session.pk, where=where) == []
+        assert store_reader.objects(session.pk, where=where) == []
         assert not TranscriptLine.objects.filter(session=session).exists()
         assert events("recording.deleted", session) == 1
         assert retention.delete_what_is_due(where=where) == 0
@@ -97,7 +97,7 @@ class TestDelete:
         made = gateway.record(b"new")
         gateway.move()
         assert retention.delete_what_is_due(where=where) == 0
-        assert stored.objects(made.pk, where=where)
+        assert store_reader.objects(made.pk, where=where)
 
     def test_what_the_store_refused_is_asked_for_again(
         self, session: AccessSession, where: FileSystem, monkeypatch: pytest.MonkeyPatch
@@ -125,7 +125,7 @@ class TestHold:
         udo = {"by": world.user("udo"), "actor": world.actor("udo"), "now": clock.now()}
         retention.hold(session_id=session.pk, why="case 7", **udo)
         assert retention.delete_what_is_due(where=where) == 0
-        assert stored.objects(session.pk, where=where)
+        assert store_reader.objects(session.pk, where=where)
         with pytest.raises(retention.HeldAlready):
             retention.hold(session_id=session.pk, why="case 8", **udo)
         uma = auditor("uma")

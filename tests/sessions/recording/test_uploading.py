@@ -13,7 +13,7 @@ import pytest
 
 from jit.audit.models import AuditEvent
 from sessions.models import AccessSession
-from sessions.recording import stored, uploading
+from sessions.recording import store_reader, uploading
 from sessions.recording.models import Recording, Standing
 from sessions.recording.stores.base import StoreFailed
 from sessions.recording.stores.filesystem import FileSystem
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 def shown(session: AccessSession, where: FileSystem) -> list[str]:
-    return [event.text for event in stored.reading(recording(session), where=where).events()]
+    return [event.text for event in store_reader.reading(recording(session), where=where).events()]
 
 
 def sealed_body(session: AccessSession) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class TestUploading:
             assert gateway.uploader._more
             gateway.move()
         assert recording(big).standing == Standing.WHOLE
-        assert len(stored.objects(big.pk, where=where)) > 1
+        assert len(store_reader.objects(big.pk, where=where)) > 1
 
     def test_stopping_brings_all_away(
         self, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
@@ -132,13 +132,18 @@ class TestUploading:
             tape.output(b"%d" % number * 300_000)
             support.until_written(tape)
             gateway.move()
-        names = stored.objects(session.pk, where=where)
+        names = store_reader.objects(session.pk, where=where)
         assert len(names) >= 3
         asyncio.run(tape.close())
         used.closed(session)
         gateway.move()
         assert recording(session).standing == Standing.WHOLE
-        assert next(stored.span(each)[0] for each in stored.objects(session.pk, where=where)) == 0
+        assert (
+            next(
+                store_reader.span(each)[0] for each in store_reader.objects(session.pk, where=where)
+            )
+            == 0
+        )
         assert "".join(shown(session, where)) == "".join(str(n) * 300_000 for n in range(3))
 
     def test_stored_files_are_read_only_and_ours(
@@ -146,7 +151,7 @@ class TestUploading:
     ) -> None:
         session = gateway.record(b"x")
         gateway.move()
-        for name in stored.objects(session.pk, where=where):
+        for name in store_reader.objects(session.pk, where=where):
             path = where.root / name
             assert stat.S_IMODE(path.stat().st_mode) == 0o400
             assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -187,7 +192,7 @@ class TestAbandoned:
         tape.output(b"first" * 60_000)
         support.until(lambda: tape.head.pieces)
         gateway.move()
-        before = stored.objects(session.pk, where=where)
+        before = store_reader.objects(session.pk, where=where)
         assert before
         tape.output(b"second" * 60_000)
         support.until_written(tape)
@@ -195,7 +200,7 @@ class TestAbandoned:
         used.closed(session)
         gateway.start()
         gateway.uploader.turn()
-        assert stored.objects(session.pk, where=where)[: len(before)] == before
+        assert store_reader.objects(session.pk, where=where)[: len(before)] == before
         assert shown(session, where) == ["first" * 60_000, "second" * 60_000]
 
     def test_a_tail_that_the_books_know_and_the_disk_lost_is_said(
@@ -255,7 +260,7 @@ class TestPoison:
         bad = gateway.record(b"bad")
         good = gateway.record(b"good")
         gateway.heads.save()
-        where.put(stored.name(bad.pk, 0, recording(bad).pieces - 1), b"else", keep_until=None)
+        where.put(store_reader.name(bad.pk, 0, recording(bad).pieces - 1), b"else", keep_until=None)
         with caplog.at_level(logging.ERROR):
             for _ in range(uploading.TRIES):
                 gateway.uploader.turn()

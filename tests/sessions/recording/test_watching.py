@@ -16,7 +16,7 @@ from sessions.recording import live, watching
 from sessions.recording.live import Broadcaster
 from sessions.recording.recorder import Recorder
 from sessions.recording.redaction import Redactor
-from sessions.recording.tape import Tape
+from sessions.recording.writer import RecordingWriter
 from tests.sessions.recording import support
 
 
@@ -28,7 +28,7 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
     made.stop()
 
 
-def opened(recorder: Recorder) -> Tape:
+def opened(recorder: Recorder) -> RecordingWriter:
     return recorder.open(session_id=uuid.uuid4(), header=support.HEADER, on_failure=lambda *_: None)
 
 
@@ -200,7 +200,7 @@ class TestLines:
 
 class TestCost:
     def test_nothing_is_kept_of_what_nobody_watches_any_more(self, recorder: Recorder) -> None:
-        async def act() -> Tape:
+        async def act() -> RecordingWriter:
             tape = opened(recorder)
             assert tape.watched is None
             lines = watching.lines(tape.session_id)

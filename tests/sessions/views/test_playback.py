@@ -15,7 +15,7 @@ from jit.elevation.models import Grant
 from jit.kernel import clock
 from sessions import playing
 from sessions.models import AccessSession
-from sessions.recording import stored
+from sessions.recording import store_reader
 from sessions.recording.models import Command, Recording, Tier, TranscriptLine
 from sessions.recording.stores.filesystem import FileSystem
 from tests.sessions import used
@@ -258,7 +258,7 @@ class TestVerify:
         assert "the sealed log agrees" in answer.content.decode()
 
     def test_sees_what_was_changed(self, at: At, session: AccessSession, where: FileSystem) -> None:
-        (name,) = stored.objects(session.pk, where=where)
+        (name,) = store_reader.objects(session.pk, where=where)
         path = where.root / name
         data = bytearray(path.read_bytes())
         data[-1] ^= 1

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from jit.audit import handing, sealing, signing, verifier
+from jit.audit import download, sealing, signing, verifier
 from jit.audit.models import AuditEvent
 from jit.identity.models import SavedView
 from jit.kernel import clock
@@ -74,8 +74,8 @@ class TestExport:
         udo = at("udo")
         assert udo.post("/audit/export/", {"q": "zebra"}).status_code == 404
         assert udo.post("/audit/export/", {"request": "x"}).status_code == 400
-        monkeypatch.setattr(handing, "MOST_FOUND", 1)
-        monkeypatch.setattr(handing, "MOST_WHOLE", 1)
+        monkeypatch.setattr(download, "MOST_FOUND", 1)
+        monkeypatch.setattr(download, "MOST_WHOLE", 1)
         found = udo.post("/audit/export/", {"person": "rita"})
         assert found.status_code == 400
         assert b"narrow the search" in found.content

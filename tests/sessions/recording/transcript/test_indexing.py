@@ -13,7 +13,7 @@ from django.db import connection
 
 from jit.kernel import db
 from sessions.models import AccessSession
-from sessions.recording import stored, uploading
+from sessions.recording import store_reader, uploading
 from sessions.recording.models import Command, Recording, Tier, TranscriptLine
 from sessions.recording.stores.filesystem import FileSystem
 from sessions.recording.transcript import indexing
@@ -241,7 +241,7 @@ class TestIndex:
         asyncio.run(tape.close())
         used.closed(session)
         gateway.move()
-        (name,) = stored.objects(session.pk, where=where)
+        (name,) = store_reader.objects(session.pk, where=where)
         path = where.root / name
         data = bytearray(path.read_bytes())
         second = data.find(b"\x9aPC1", data.find(b"\x9aPC1", data.find(b"\x9aPC1") + 4) + 4)

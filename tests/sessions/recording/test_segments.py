@@ -9,26 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jit.kernel.crypto import SealBroken
-from sessions.recording import keys, pieces
+from sessions.recording import keys, segments
 from tests.sessions.recording import support
 
 CONTENTS = [f'[0.1,"o","line {n}"]\n'.encode() * (n + 1) for n in range(5)]
 DATA, OFFSETS = support.made(CONTENTS)
 
 
-def seen(data: bytes) -> tuple[list[int], list[pieces.Damage]]:
+def seen(data: bytes) -> tuple[list[int], list[segments.Damage]]:
     opener, start = support.opened(DATA)
-    scanned = list(pieces.scan(data, opener, start))
+    scanned = list(segments.scan(data, opener, start))
     return (
-        [each.header.seq for each in scanned if isinstance(each, pieces.Found)],
-        [each for each in scanned if isinstance(each, pieces.Damage)],
+        [each.header.seq for each in scanned if isinstance(each, segments.FoundSegment)],
+        [each for each in scanned if isinstance(each, segments.Damage)],
     )
 
 
 class TestScan:
     def test_reads_what_was_sealed(self) -> None:
         opener, start = support.opened(DATA)
-        scanned = list(pieces.scan(DATA, opener, start))
+        scanned = list(segments.scan(DATA, opener, start))
         assert support.contents(DATA) == CONTENTS
         assert [each.header.final for each in scanned] == [False] * 4 + [True]
 
@@ -71,13 +71,13 @@ class TestScan:
 
 class TestPreamble:
     def test_comes_back(self) -> None:
-        preamble = pieces.Preamble(uuid.uuid4(), 7, b"12345678", b"wrapped")
+        preamble = segments.Preamble(uuid.uuid4(), 7, b"12345678", b"wrapped")
         told = preamble.encode()
-        assert pieces.Preamble.decode(told + b"more") == (preamble, len(told))
+        assert segments.Preamble.decode(told + b"more") == (preamble, len(told))
 
     def test_cut_off_is_said(self) -> None:
-        with pytest.raises(pieces.Damaged):
-            pieces.Preamble.decode(DATA[:20])
+        with pytest.raises(segments.Damaged):
+            segments.Preamble.decode(DATA[:20])
 
 
 class TestKeys:

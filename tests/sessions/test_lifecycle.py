@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection, connections, transaction
 
-from sessions.operations import moving
-from sessions.operations.moving import Closing
+from sessions.operations import lifecycle
+from sessions.operations.lifecycle import Closing
 from sessions.states import ClosedBecause
 from tests.sessions import used
 from tests.support.processes import until
@@ -29,7 +29,7 @@ class TestCloseMany:
 
         def goes_live() -> None:
             with transaction.atomic():
-                moving.went_live(session_id=session.pk)
+                lifecycle.went_live(session_id=session.pk)
                 moved.set()
                 go_on.wait(5)
             connections.close_all()
@@ -37,7 +37,7 @@ class TestCloseMany:
         def closes() -> int:
             closing = Closing(session_id=session.pk, because=ClosedBecause.LOGOUT)
             try:
-                return moving.close_many(closings=[closing])
+                return lifecycle.close_many(closings=[closing])
             finally:
                 connections.close_all()
 

@@ -11,7 +11,7 @@ from typing import IO
 
 from django.db import transaction
 
-from jit.audit import evidence, exporting, operations, proving, queries
+from jit.audit import evidence, exporting, operations, proofs, queries
 from jit.audit import verifier as program
 from jit.audit.events import Subject
 from jit.kernel.actor import Actor
@@ -32,7 +32,7 @@ def whole(*, actor: Actor, now: dt.datetime) -> IO[bytes]:
 
     Raises NotFound when nothing is sealed yet, and ExportTooLarge.
     """
-    last = proving.latest_checkpoint()
+    last = proofs.latest_checkpoint()
     if last is not None and last.size > MOST_WHOLE:
         raise ExportTooLarge(
             f"The log has {last.size} events, too many for a browser: run `manage.py audit_export` "

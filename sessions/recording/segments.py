@@ -199,7 +199,7 @@ def digest(piece: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSegment:
     """A piece that is whole and of this recording."""
 
     offset: int
@@ -221,7 +221,7 @@ class Damage:
     """Whether the bytes merely end too early, as after a crash."""
 
 
-def scan(data: Bytes, opener: Opener, at: int = 0) -> Iterator[Found | Damage]:
+def scan(data: Bytes, opener: Opener, at: int = 0) -> Iterator[FoundSegment | Damage]:
     """Yield every piece in `data` from offset `at` on, and what lies between them as damage.
 
     No length is believed before its piece has opened: after damage the next mark is looked for.
@@ -242,7 +242,7 @@ def scan(data: Bytes, opener: Opener, at: int = 0) -> Iterator[Found | Damage]:
         if damaged is not None:
             yield Damage(damaged, at - damaged, claimed, torn=False)
             damaged = None
-        yield Found(at, header, digest(piece))
+        yield FoundSegment(at, header, digest(piece))
         at += header.size
     if damaged is not None:
         yield Damage(damaged, at - damaged, claimed, torn=_ends_early(data, damaged))

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sessions.recording import asciicast, keys
 from sessions.recording.asciicast import Event
-from sessions.recording.pieces import HEADER_SIZE, Header, Opener, Preamble
+from sessions.recording.segments import HEADER_SIZE, Header, Opener, Preamble
 
 OBJECT_BYTES = 1024 * 1024
 OBJECT_PLAIN = 16 * 1024 * 1024

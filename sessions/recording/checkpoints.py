@@ -1,4 +1,4 @@
-"""Brings the heads of a gateway's recordings into the books, so that a cut-off tail shows."""
+"""Brings the heads of a gateway's recordings into the database, so that a cut-off tail shows."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from django.db import connection
 from jit.kernel import clock
 from sessions.recording import operations
 from sessions.recording.recorder import Recorder
-from sessions.recording.tape import Head
+from sessions.recording.writer import RecordingCheckpoint
 
 log = logging.getLogger(__name__)
 EVERY = 1.0
 """Seconds between two looks; a head is never older than twice that while the database answers."""
 
 
-class Heads:
-    """A thread that writes what has changed, for all tapes of the process in one statement."""
+class CheckpointSaver:
+    """A thread that writes what has changed, for all writers of the process in one statement."""
 
     def __init__(self, recorder: Recorder, *, every: float = EVERY) -> None:
         self._recorder = recorder
         self._every = every
-        self._saved: dict[UUID, tuple[Head, str]] = {}
+        self._saved: dict[UUID, tuple[RecordingCheckpoint, str]] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recording-heads", daemon=True)
 
-    def start(self) -> Heads:
+    def start(self) -> CheckpointSaver:
         self._thread.start()
         return self
 
@@ -39,15 +39,15 @@ class Heads:
 
     def save(self) -> int:
         """Write the heads that have changed; return how many. Raises Django's database errors."""
-        tapes = list(self._recorder.tapes.values())
+        writers = list(self._recorder.writers.values())
         rows, ended = [], []
-        for tape in tapes:
-            over = tape.ended
-            state = (tape.head, tape.failed)
+        for writer in writers:
+            over = writer.ended
+            state = (writer.head, writer.failed)
             if over:
-                ended.append(tape.session_id)
-            if self._saved.get(tape.session_id) != state:
-                rows.append(operations.Row(tape.session_id, tape.preamble, *state))
+                ended.append(writer.session_id)
+            if self._saved.get(writer.session_id) != state:
+                rows.append(operations.Row(writer.session_id, writer.preamble, *state))
         if rows:
             operations.save_heads(rows=rows, now=clock.now())
             self._saved |= {row.session_id: (row.head, row.failed) for row in rows}

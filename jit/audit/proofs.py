@@ -17,7 +17,7 @@ class NotSealedYet(NotFound):
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class InclusionProof:
     """The way from one leaf to the root of `checkpoint` (RFC 6962, 2.1.1), and what it covers."""
 
     seq: int
@@ -78,7 +78,7 @@ def checkpoints(*, first_id: int, last_id: int) -> Iterator[AuditCheckpoint]:
         first_id = rows[-1].id + 1
 
 
-def prove(*, seq: int, checkpoint: AuditCheckpoint) -> Proof:
+def prove(*, seq: int, checkpoint: AuditCheckpoint) -> InclusionProof:
     """Return the inclusion proof of the event `seq` in the tree of `checkpoint`.
 
     Raises NotSealedYet when the checkpoint does not cover the event.
@@ -89,7 +89,7 @@ def prove(*, seq: int, checkpoint: AuditCheckpoint) -> Proof:
     return found[0]
 
 
-def prove_all(*, seqs: Sequence[int], checkpoint: AuditCheckpoint) -> list[Proof]:
+def prove_all(*, seqs: Sequence[int], checkpoint: AuditCheckpoint) -> list[InclusionProof]:
     """Return the proofs of those of `seqs` that the checkpoint covers, in the log's order.
 
     They share the tiles that are read.
@@ -97,7 +97,7 @@ def prove_all(*, seqs: Sequence[int], checkpoint: AuditCheckpoint) -> list[Proof
     read = StoredTree().read
     leaves = AuditLeaf.objects.filter(seq__in=seqs, idx__lt=checkpoint.size).order_by("idx")
     return [
-        Proof(
+        InclusionProof(
             seq=leaf.seq,
             index=leaf.idx,
             leaf=bytes(leaf.leaf),
