@@ -96,6 +96,24 @@ class TestKilledWithEvidence:
         assert evidence["memberships_removed"] == ["orders_writer"]
         assert evidence["looked_in"] == ["orders"]
 
+    def test_between_handing_over_and_dropping_forgets_what_was_cut_before(
+        self, doomed: Doomed
+    ) -> None:
+        jit = doomed.jit
+        grant_id = approved(jit, LONG)
+        jit.wait(grant_id, "ACTIVE", seconds=90)
+        # It comes through the gateway, which cuts it: as a rule before the connector looks.
+        connection = jit.log_in(jit.credential(grant_id))
+        connection.execute("SET ROLE NONE")
+        connection.execute("SELECT lo_create(0)")
+        evidence = die_in_ending(doomed, grant_id, "after release owned")
+        assert is_cut(connection)
+        gateways = evidence["gateways"]
+        assert gateways["sessions_cut"] == 1
+        assert gateways["connections_cut"] + evidence["connections_cut"] >= 1
+        (large,) = evidence["handed_over"]
+        assert large.startswith("large object ")
+
 
 def die_in_ending(doomed: Doomed, grant_id: str, moment: str) -> dict[str, Any]:
     """Return a grant, kill its revocation at this moment, and return the proof of the next."""

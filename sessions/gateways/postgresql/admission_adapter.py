@@ -146,7 +146,10 @@ class AdmissionAdapter:
         self._targets.pop(admitted.session_id, None)
         if isinstance(recording, RecordingWriter):
             await recording.close()
-        self._over(admitted.session_id, ClosedBecause(because), comment)
+        why = ClosedBecause(because)
+        # One that the gateway ended had its connection to the target until then.
+        by_itself = why in {ClosedBecause.LOGOUT, ClosedBecause.LOST}
+        self._over(admitted.session_id, why, comment, connections=int(not by_itself))
 
     async def terminate(self, admitted: AdmittedSession, pid: int) -> None:
         opened = self._targets[admitted.session_id]
@@ -157,9 +160,16 @@ class AdmissionAdapter:
             pid=pid,
         )
 
-    def _over(self, session_id: UUID, because: ClosedBecause, comment: str) -> None:
+    def _over(
+        self, session_id: UUID, because: ClosedBecause, comment: str, *, connections: int = 0
+    ) -> None:
         self._supervisor.unregister(
-            Closing(session_id=session_id, because=because, comment=comment[:1000])
+            Closing(
+                session_id=session_id,
+                because=because,
+                comment=comment[:1000],
+                ended={"connections": connections},
+            )
         )
 
     def _nobody_came(self, work: asyncio.Task[tuple[Admission, TargetConnection]]) -> None:

@@ -20,6 +20,7 @@ from jit.elevation.models import Grant
 from jit.identity.permissions import Permission
 from jit.kernel import clock, db
 from jit.workflow import credential
+from sessions import queries
 from sessions.models import AccessSession
 from sessions.operations import cutting, tokens
 from tests.contracts.postgresql import prepared
@@ -246,6 +247,7 @@ class TestEnd:
         assert took
         assert took[0] < 1.5
         assert closed_session().closed_because == "revoked"
+        assert queries.cut_of([grant.pk])[grant.pk]["connections_cut"] == 1
 
     def test_of_one_session_by_an_auditor_leaves_the_grants_others(
         self, gateway: RunningGateway, writer: Role, version: str
