@@ -41,8 +41,8 @@ fork = multiprocessing.get_context("fork")
 
 FILL = """
 WITH made AS (
-    SELECT gen_random_uuid() AS id, n, '2026-11-23 12:00:00+00'::timestamptz
-        + n * interval '1 millisecond' AS at FROM generate_series(1, %s) n
+    SELECT gen_random_uuid() AS id, n, %s::timestamptz + n * %s::interval AS at
+    FROM generate_series(1, %s) n
 )
 INSERT INTO audit_event (id, at, actor_kind, actor_id, actor_name, channel, action, subject_type,
     subject_id, target, role, person, words, body)
@@ -180,7 +180,7 @@ def reading() -> float:
     verifies in a second of its time.
     """
     with connection.cursor() as cursor:
-        cursor.execute(FILL, [STORED, TEXT])
+        cursor.execute(FILL, ["2026-11-23 12:00:00+00", "1 millisecond", STORED, TEXT])
     while queries.lag(now=clock.now()).waiting < STORED:
         pass
     print(f"{f'events a second, of {STORED:,} of 1.2 kB':<44}{'wall':>12}{'a core':>14}")
