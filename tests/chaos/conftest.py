@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,29 @@ class Doomed:
         spared = self._order.exists()
         self._order.unlink(missing_ok=True)
         return spared
+
+
+_cells: list[tuple[str, str, float, str]] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep how each cell ended, and what it told of its healing."""
+    if report.when == "call" and report.nodeid.startswith("tests/chaos/"):
+        told = str(dict(report.user_properties).get("healed", ""))
+        _cells.append(
+            (report.nodeid.removeprefix("tests/chaos/"), report.outcome, report.duration, told)
+        )
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the table of `make chaos`: a line for each cell."""
+    if config.option.markexpr != "chaos":
+        return
+    terminalreporter.section("chaos: cell, outcome, seconds, what healed when")
+    for cell, outcome, seconds, told in sorted(_cells):
+        terminalreporter.write_line(f"| {cell} | {outcome} | {seconds:.1f} | {told} |")
+    total = sum(seconds for _, _, seconds, _ in _cells)
+    terminalreporter.write_line(f"{len(_cells)} cells, {total:.0f} s without set-up")
 
 
 @pytest.fixture(scope="package")

@@ -1,6 +1,7 @@
 """What the processes stand on fails in each way, and all works again soon (docs/failures.md).
 
-Between the programs and what they use are wires that the test holds (tests.support.wire).
+Between each program and what it uses are wires that the test holds (tests.support.wire): those of
+all programs fail together, or those of one alone.
 """
 
 from __future__ import annotations
@@ -8,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,7 +27,9 @@ HELD = 8.0
 """Seconds for which something stays broken: longer than a look, shorter than anybody's patience."""
 SOON = 60.0
 """Seconds within which everything works again."""
-PROCESSES = ("web", "worker", "beat", "gateway")
+PROCESSES = ("web", "worker", "background", "beat", "gateway")
+
+type Record = Callable[[str, object], None]
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +62,10 @@ def hold(jit: Running) -> None:
     assert all(each.done() for each in asked)
 
 
-def everything_works(jit: Running, folder: Path, *, what: str) -> None:
-    """Check web, worker, beat and both gateways, each by what it is there for."""
+def everything_works(jit: Running, folder: Path) -> str:
+    """Check web, workers, beat and both gateways, each by what it is there for; return what took
+    how long.
+    """
     began = time.monotonic()
     until(lambda: page_opens(jit), seconds=SOON)
     opened = time.monotonic() - began
@@ -76,12 +80,21 @@ def everything_works(jit: Running, folder: Path, *, what: str) -> None:
     for each in (grant_id, host):
         jit.give_back(each)
     took = time.monotonic() - began
-    sys.stderr.write(
-        f"\n{what}: page {opened:.1f} s, grant {active:.1f} s, gateways {through:.1f} s,"
-        f" ended {took:.1f} s\n"
-    )
+    until(lambda: everything_is_sealed(jit), seconds=SOON)
+    sealed = time.monotonic() - began
     assert active <= SOON
     jit.everything_is_in_order()
+    return (
+        f"page {opened:.1f} s, grant {active:.1f} s, gateways {through:.1f} s, ended {took:.1f} s,"
+        f" sealed {sealed:.1f} s"
+    )
+
+
+def everything_is_sealed(jit: Running) -> bool:
+    """Return whether the background's work is done: no session and no event waits for its seal."""
+    waiting = "SELECT count(*) FROM jit_sessions_accesssession WHERE state = 'CLOSED'"
+    newest = "SELECT max(at) > clock_timestamp() - interval '15 seconds' FROM audit_checkpoint"
+    return jit.rows(waiting) == [(0,)] and jit.rows(newest) == [(True,)]
 
 
 def comes_in_by_psql(jit: Running, grant_id: str) -> bool:
@@ -101,13 +114,13 @@ class TestServer:
     @pytest.mark.parametrize("how", ["frozen", "refused", "slow", "moved"])
     @pytest.mark.parametrize("server", ["database", "valkey", "target"])
     def test_that_failed_is_got_over(
-        self, jit: Running, tmp_path: Path, server: str, how: str
+        self, jit: Running, tmp_path: Path, server: str, how: str, record_property: Record
     ) -> None:
         jit.wire(server, how)
         hold(jit)
         if how != "moved":
             jit.wire(server, "through")
-        everything_works(jit, tmp_path, what=f"{server} {how}")
+        record_property("healed", everything_works(jit, tmp_path))
 
     @pytest.mark.parametrize("how", ["frozen", "refused"])
     def test_a_database_that_is_away_delays_no_end_on_the_target(
@@ -131,7 +144,9 @@ class TestServer:
 @pytest.mark.chaos
 class TestProcess:
     @pytest.mark.parametrize("name", PROCESSES)
-    def test_that_was_frozen_goes_on(self, jit: Running, tmp_path: Path, name: str) -> None:
+    def test_that_was_frozen_goes_on(
+        self, jit: Running, tmp_path: Path, name: str, record_property: Record
+    ) -> None:
         process = jit.pid(name)
         os.kill(process, signal.SIGSTOP)
         try:
@@ -139,10 +154,36 @@ class TestProcess:
             until(lambda: time.monotonic() > until_then)
         finally:
             os.kill(process, signal.SIGCONT)
-        everything_works(jit, tmp_path, what=f"{name} frozen")
+        record_property("healed", everything_works(jit, tmp_path))
 
     @pytest.mark.parametrize("name", PROCESSES)
-    def test_that_was_killed_is_replaced(self, jit: Running, tmp_path: Path, name: str) -> None:
+    def test_that_was_killed_is_replaced(
+        self, jit: Running, tmp_path: Path, name: str, record_property: Record
+    ) -> None:
         jit.kill(name)
         jit.start(name)
-        everything_works(jit, tmp_path, what=f"{name} killed")
+        record_property("healed", everything_works(jit, tmp_path))
+
+    @pytest.mark.parametrize("how", ["frozen", "refused", "moved"])
+    @pytest.mark.parametrize("server", ["database", "valkey"])
+    @pytest.mark.parametrize("name", PROCESSES)
+    def test_that_is_cut_off_alone_delays_no_end(
+        self,
+        jit: Running,
+        tmp_path: Path,
+        name: str,
+        server: str,
+        how: str,
+        record_property: Record,
+    ) -> None:
+        """The others go on, and it is well again once it is let."""
+        _, grant_id = jit.active(READER, duration_seconds=10)
+        jit.wire(server, how, of=name)
+        state = "SELECT state, clock_timestamp() - ends_at FROM elevation_grant WHERE id = %s"
+        (_, late) = until(
+            lambda: jit.rows(state, grant_id)[0], lambda row: row[0] == "ENDED", seconds=SOON
+        )
+        if how != "moved":
+            jit.wire(server, "through", of=name)
+        healed = everything_works(jit, tmp_path)
+        record_property("healed", f"ended {late.total_seconds():.1f} s late; {healed}")

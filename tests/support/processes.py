@@ -192,9 +192,11 @@ class Running:
         """Start another program like one that is there, by the words `before` its own."""
         self._order(do="add", name=name, like=like, env=env, before=list(before))
 
-    def wire(self, name: str, how: str) -> None:
-        """Let the wire to `database`, `valkey` or `target` behave like this (`wired="yes"`)."""
-        self._order(do="wire", name=name, how=how)
+    def wire(self, name: str, how: str, *, of: str = "") -> None:
+        """Let the wires to `database`, `valkey`, `target` or `store` behave like this
+        (`wired="yes"`); of the first two, only that `of` one program.
+        """
+        self._order(do="wire", name=name, how=how, of=of)
 
     def is_running(self, name: str) -> bool:
         return bool(self._order(do="running", name=name)["running"])

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import boto3
@@ -27,13 +27,56 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 _PORTS = ("master", "volume", "filer", "s3")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Server:
-    """Where it answers and with what keys."""
+    """Where it answers and with what keys; it can be killed and started again."""
 
     endpoint: str
     access_key: str
     secret_key: str
+    folder: Path
+    argv: list[str]
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def port(self) -> int:
+        return int(self.endpoint.rpartition(":")[2])
+
+    def start(self) -> None:
+        """Start it and return when it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self.argv,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 -- it calls prctl and nothing else
+            )
+        end, pause = time.monotonic() + 60, threading.Event()
+        while True:
+            try:
+                self.client().list_buckets()
+            except (BotoCoreError, ClientError) as away:
+                if self._process.poll() is not None or time.monotonic() > end:
+                    told = (self.folder / "log").read_text(encoding="utf-8")[-2000:]
+                    raise RuntimeError(f"SeaweedFS did not start: {told}") from away
+                pause.wait(0.2)
+            else:
+                return
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    def stop(self) -> None:
+        """End it for good."""
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def client(self) -> boto3.client:
         return boto3.client(
@@ -67,8 +110,8 @@ def server() -> Server:
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}), encoding="utf-8")
     ports = {f"{name}{grpc}": ground.free_port() for name in _PORTS for grpc in ("", ".grpc")}
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen(
+    made = Server(
+        f"http://127.0.0.1:{ports['s3']}", access, secret, folder,
         [
             str(Path(sys.executable).parent / "weed"), "-logtostderr=true", "server",
             f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3",
@@ -81,35 +124,10 @@ def server() -> Server:
                 for grpc in ("", ".grpc")
             ),
         ],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509 -- it calls prctl and nothing else
     )  # fmt: skip
-
-    log.close()
-
-    def stop() -> None:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(5)
-        shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(stop)
-    made = Server(f"http://127.0.0.1:{ports['s3']}", access, secret)
-    end, pause = time.monotonic() + 60, threading.Event()
-    while True:
-        try:
-            made.client().list_buckets()
-        except (BotoCoreError, ClientError) as away:
-            if process.poll() is not None or time.monotonic() > end:
-                told = (folder / "log").read_text(encoding="utf-8")[-2000:]
-                raise RuntimeError(f"SeaweedFS did not start: {told}") from away
-            pause.wait(0.2)
-        else:
-            return made
+    atexit.register(made.stop)
+    made.start()
+    return made
 
 
 def bucket(*, lock: bool) -> str:

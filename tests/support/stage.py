@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from jit.ops.embedded import gateways, ground
 from jit.ops.embedded.children import Child
@@ -23,6 +24,8 @@ from jit.ops.embedded.supervisor import _programs, answers
 from tests.support.wire import Wire
 
 CRASHING = "tests.support.crashing"
+ALL = "all"
+BUCKET = "JIT_RECORDINGS_S3_ENDPOINT"
 
 
 class Stage:
@@ -44,15 +47,17 @@ class Stage:
         self.here.target.settings = {**self.here.target.settings, **target}
         self.extra = extra
         self.programs: dict[str, Child] = {}
-        self.wires: dict[str, Wire] = {}
+        self.wires: dict[str, dict[str, Wire]] = {}
+        """By the server that they lead to, then by the program whose they are; ALL share some."""
 
     def set_up(self, *, wired: bool = False) -> dict[str, Any]:
         self.here.start_servers()
         self._run(self.here.migration())
+        programs = _programs(self.here)
         if wired:
-            self._put_wires_between()
+            self._put_wires_between([program.name for program in programs])
         self._run(self.here.command("seed_demo"))
-        for program in _programs(self.here):
+        for program in programs:
             self._begin(program)
         web = self.programs["web"]
         web.wait_until(lambda: answers(self.here.place.port), seconds=90)
@@ -110,9 +115,13 @@ class Stage:
         self._begin(self.here.program(name, [*before, *argv]), env)
         return {}
 
-    def wire(self, name: str, how: str) -> dict[str, Any]:
-        """Let the wire to this server behave like this (tests.support.wire)."""
-        self.wires[name].become(how)
+    def wire(self, name: str, how: str, of: str = "") -> dict[str, Any]:
+        """Let the wires to this server behave like this (tests.support.wire), or that `of` one
+        program alone.
+        """
+        for program, wire in self.wires[name].items():
+            if of in {"", program}:
+                wire.become(how)
         return {}
 
     def running(self, name: str) -> dict[str, Any]:
@@ -134,20 +143,36 @@ class Stage:
         shutil.rmtree(self.here.host.folder, ignore_errors=True)
         shutil.rmtree(self.here.place.data, ignore_errors=True)
 
-    def _put_wires_between(self) -> None:
-        """Let programs reach database, broker and target by a wire each."""
-        servers = {"database": self.here.database, "valkey": self.here.valkey}
-        servers["target"] = self.here.target
-        self.wires = {name: Wire(ground.free_port(), it.port) for name, it in servers.items()}
-        usual = self.here.environment("setup")
-        for variable, name in (("DATABASE_URL", "database"), ("REDIS_URL", "valkey")):
-            self.extra[variable] = usual[variable].replace(
-                f":{servers[name].port}/", f":{self.wires[name].port}/"
-            )
-        self.extra["JIT_DEMO_TARGET_PORT"] = str(self.wires["target"].port)
+    def _put_wires_between(self, programs: Sequence[str]) -> None:
+        """Let each program reach database and broker by a wire of its own; and all of them the
+        target and the recordings' bucket, whose one address is in the books, by one.
+        """
+        servers = {"database": self.here.database.port, "valkey": self.here.valkey.port}
+        for name, port in servers.items():
+            self.wires[name] = {each: Wire(ground.free_port(), port) for each in programs}
+        shared = {"target": self.here.target.port}
+        bucket = urlsplit(self.extra.get(BUCKET, ""))
+        if bucket.port:
+            shared["store"] = bucket.port
+        for name, port in shared.items():
+            self.wires[name] = {ALL: Wire(ground.free_port(), port)}
+        self.extra["JIT_DEMO_TARGET_PORT"] = str(self.wires["target"][ALL].port)
+        if bucket.port:
+            self.extra[BUCKET] = f"http://127.0.0.1:{self.wires['store'][ALL].port}"
+
+    def _wired(self, program: Child) -> dict[str, str]:
+        """Return what leads a program to its own wires."""
+        env = program.env or {}
+        found = {}
+        for variable, server in (("DATABASE_URL", "database"), ("REDIS_URL", "valkey")):
+            wire = self.wires.get(server, {}).get(program.name)
+            if wire is not None:
+                found[variable] = env[variable].replace(f":{wire.to}/", f":{wire.port}/")
+        return found
 
     def _begin(self, program: Child, env: dict[str, str] | None = None) -> None:
-        program.env = {**(program.env or {}), **self.extra, **(env or {})}
+        usual = {**(program.env or {}), **self._wired(program)}
+        program.env = {**usual, **self.extra, **(env or {})}
         self.programs[program.name] = program
         program.start()
 

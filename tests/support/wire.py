@@ -21,7 +21,7 @@ class Wire:
     """
 
     def __init__(self, port: int, to: int) -> None:
-        self.port, self._to = port, to
+        self.port, self.to = port, to
         self._how = "through"
         self._lines: set[_Line] = set()
         self._lock = threading.Lock()
@@ -75,7 +75,7 @@ class Wire:
             except OSError:
                 return
             try:
-                far = socket.create_connection(("127.0.0.1", self._to), timeout=5)
+                far = socket.create_connection(("127.0.0.1", self.to), timeout=5)
             except OSError:
                 near.close()
                 continue
