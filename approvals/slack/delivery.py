@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -161,7 +161,12 @@ def _by_email(user: User) -> str:
         if trouble.code == "users_not_found":
             raise NoAddress(f"{user.username} is not in this Slack workspace") from trouble
         raise
-    profile = answer["user"]
+    profile = answer.get("user")
+    if not isinstance(profile, Mapping) or not profile.get("id"):
+        raise client.Trouble("unreadable", ambiguous=True)
+    told = (profile.get("profile") or {}).get("email", "")
+    if str(told).casefold() != user.email.casefold():
+        raise NoAddress(f"Slack answered with somebody else than {user.username}'s e-mail address")
     found = links.installation()
     if links.standing_of(profile, team_id=found.team_id if found else ""):
         raise NoAddress(f"{user.username} is no full member of this Slack workspace")

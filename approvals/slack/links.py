@@ -124,14 +124,16 @@ def refuse_standing(standing: str) -> None:
 
 
 def standing_of(profile: Mapping[str, Any], *, team_id: str) -> str:
-    """Return "" for a full member by Slack's `user` object, else why they may not act."""
+    """Return "" for a full member by Slack's `user` object, else why they may not act. One that
+    does not say of which team it is, is of another.
+    """
     if profile.get("deleted"):
         return "deleted"
     if profile.get("is_bot") or profile.get("is_stranger"):
         return "stranger"
     if profile.get("is_restricted") or profile.get("is_ultra_restricted"):
         return "guest"
-    return "stranger" if profile.get("team_id", team_id) != team_id else ""
+    return "" if team_id and profile.get("team_id") == team_id else "stranger"
 
 
 def refresh(link: SlackLink, *, now: dt.datetime) -> SlackLink:
@@ -146,17 +148,23 @@ def refresh(link: SlackLink, *, now: dt.datetime) -> SlackLink:
 
 
 def look_up(slack_user_id: str, *, team_id: str) -> str:
-    """Return the account's standing as Slack says it now. Raises SlackStandingUnknown."""
+    """Return the account's standing as Slack says it now. Raises SlackStandingUnknown, also where
+    the answer is about somebody else than was asked for.
+    """
+    unknown = SlackStandingUnknown(
+        "Slack did not answer whether your account is a full member, so nothing was done: "
+        "try again, or use the web page."
+    )
     try:
         answer = client.call(client.web(timeout=client.QUICK).users_info, user=slack_user_id)
     except client.Trouble as trouble:
         if trouble.code in {"user_not_found", "user_not_visible", "users_not_found"}:
             return "deleted"
-        raise SlackStandingUnknown(
-            "Slack did not answer whether your account is a full member, so nothing was done: "
-            "try again, or use the web page."
-        ) from trouble
-    return standing_of(answer.get("user", {}), team_id=team_id)
+        raise unknown from trouble
+    profile = answer.get("user")
+    if not isinstance(profile, Mapping) or profile.get("id") != slack_user_id:
+        raise unknown
+    return standing_of(profile, team_id=team_id)
 
 
 def set_standing(*, link: SlackLink, standing: str, now: dt.datetime) -> None:

@@ -18,6 +18,7 @@ from approvals.states import StepState, Verdict
 from jit.elevation.models import ElevationRequest, Grant
 from jit.elevation.states import GrantState, RequestState
 from jit.identity.models import User
+from jit.notifications import wording
 from jit.workflow.ports import ChainView, StepView
 
 QUOTED = 1200
@@ -261,7 +262,7 @@ def _of(grant: Grant | None) -> list[list[b.Element]]:
         why = grant.waiting_for or "being given"
         return [b.fact("Not yet active", b.word(why, limit=300))]
     ended = grant.revocation_verified_at or grant.revoking_since
-    words = f"{grant.end_reason or 'ended'}"
+    words = wording.END_REASONS.get(grant.end_reason, grant.end_reason or "ended")
     return [b.fact(headline_of(grant), f"{words} · ", *([b.moment(ended)] if ended else []))]
 
 

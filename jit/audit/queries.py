@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Protocol
@@ -228,6 +228,16 @@ def why(request_id: uuid.UUID, action: Action) -> str:
     """Return the reason that stands with the last such event of a request; empty without one."""
     found = AuditEvent.objects.filter(request_id=request_id, action=action).order_by("-seq").first()
     return str(found.content["body"].get("why", "")) if found else ""
+
+
+def revokers_of(grant_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Return who sent each of these grants towards its end, by name."""
+    rows = AuditEvent.objects.filter(
+        grant_id__in=grant_ids,
+        action__in=[Action.GRANT_REVOKING.value, Action.GRANT_WITHDRAWN.value],
+    )
+    named = rows.order_by("at").values_list("grant_id", "actor_name")
+    return {grant_id: name for grant_id, name in named if grant_id is not None}
 
 
 def sign_ins_of(user_id: uuid.UUID) -> QuerySet[AuditEvent]:

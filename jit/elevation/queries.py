@@ -109,11 +109,20 @@ def by_idempotency_key(requester: User, key: str) -> ElevationRequest | None:
     return requests().filter(requester=requester, idempotency_key=key).first() if key else None
 
 
-def in_the_way(requester: User, role_id: UUID) -> ElevationRequest | Grant | None:
-    """Return what makes a second request for the same role a duplicate: a live grant or a
-    pending request of this person.
+def scheduled_grant(requester: User, role_id: UUID) -> UUID | None:
+    """Return the grant of this person and role that has not begun, if any."""
+    rows = Grant.objects.filter(user=requester, role_id=role_id, state=GrantState.SCHEDULED)
+    return rows.values_list("pk", flat=True).first()
+
+
+def in_the_way(
+    requester: User, role_id: UUID, *, begun: bool = False
+) -> ElevationRequest | Grant | None:
+    """Return what makes a second request for the same role a duplicate: a live grant (where
+    `begun`: one that is not only scheduled) or a pending request of this person.
     """
     grants = Grant.objects.filter(user=requester, role_id=role_id, state__in=LIVE)
+    grants = grants.exclude(state=GrantState.SCHEDULED) if begun else grants
     asked = ElevationRequest.objects.filter(
         requester=requester, role_id=role_id, state=RequestState.PENDING
     )

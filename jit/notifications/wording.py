@@ -15,6 +15,9 @@ from jit.kernel.text import one_line
 from jit.notifications.kinds import Kind
 
 LONGEST_WORD = 80
+LONGEST_WHY = 300
+WHY = "Why"
+"""The one fact that somebody may have written freely: mails, which leave the house, have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Reader:
 @dataclass(frozen=True, slots=True)
 class Words:
     """A notification as people read it: a title in one line, what there is to know besides,
-    and where to go. No word in it was made up by other people but names.
+    and where to go. No word in it was made up by other people but names, and the fact WHY.
     """
 
     title: str
@@ -49,6 +52,7 @@ def words(kind: Kind, payload: Mapping[str, Any], reader: Reader) -> Words:
         ("Until", told.at("until")),
         ("Answer by", told.at("answer_by")),
         ("Review by", told.at("due_at")),
+        (WHY, told.line("comment", LONGEST_WHY)),
         ("Endpoint", told["endpoint"]),
         ("Name", told["orphan"]),
         ("Connections cut", told["connections_cut"]),
@@ -96,6 +100,9 @@ class _Told:
 
     def __getitem__(self, name: str) -> str:
         return one_line(self._payload.get(name, ""), LONGEST_WORD)
+
+    def line(self, name: str, longest: int) -> str:
+        return one_line(self._payload.get(name, ""), longest)
 
     def at(self, name: str) -> str:
         try:
@@ -154,9 +161,9 @@ def _ending_soon(told: _Told) -> str:
     return f"{told['role']} ends in {told['left']}, at {told.at('until')}"
 
 
-_REASONS = {
+END_REASONS = {
     "expired": "its time is over",
-    "returned": "you returned it",
+    "returned": "it was returned",
     "revoked": "it was revoked",
     "ticket-closed": "its ticket was closed",
     "requester-left": "the account was disabled",
@@ -166,7 +173,11 @@ _REASONS = {
 
 
 def _ended(told: _Told) -> str:
-    reason = _REASONS.get(told["reason"], told["reason"])
+    reason = END_REASONS.get(told["reason"], told["reason"])
+    if told["reason"] == "returned" and told.mine:
+        reason = "you returned it"
+    if told["reason"] == "revoked" and told["by"]:
+        reason = f"{told['by']} revoked it"
     return f"{told['role']} has ended: {reason}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -20,7 +21,7 @@ from jit.kernel.actor import CLOCK, Actor
 from jit.kernel.errors import Conflict, DomainError, InvalidInput, NotAllowed
 from jit.policy.ruling import Outcome
 from jit.tickets import queries as tickets
-from jit.workflow import decide, hints, lapse, submit, tell
+from jit.workflow import decide, hints, lapse, revoke, submit, tell
 from jit.workflow.ports import approvals
 
 PROMISED = "promised"
@@ -60,8 +61,8 @@ def use(
     """Elevate at once, without waiting for anybody, and open the review it owes.
 
     `promise_ticket` stands for a ticket that will be filed within a day. Everybody whose
-    approval was skipped finds the review in their list at once. What this person has pending
-    for the role is withdrawn in the same step: that nobody answers is what the glass is for.
+    approval was skipped finds the review in their list at once. What this person has pending or
+    scheduled for the role is withdrawn in the same step: waiting is what the glass is for.
     """
     if second_factor_at is None or now - second_factor_at > FRESH:
         raise StepUpRequired(
@@ -135,7 +136,9 @@ def _elevate(
     )
     try:
         with transaction.atomic():
-            old = lapse.supersede(requester=requester, role=role, why=SUPERSEDED, actor=actor)
+            mine: Any = {"requester": requester, "role": role, "why": SUPERSEDED, "actor": actor}
+            old, planned = lapse.supersede(**mine), revoke.supersede_scheduled(**mine)
+            supersedes = old.pk if old else planned.request_id if planned else None
             # It may have been approved while we waited for it.
             submit.refuse_duplicate(requester, role, supersedes=True)
             request = elevation.create_request(
@@ -165,7 +168,7 @@ def _elevate(
                     "justification": ask.justification,
                     "ticket": ticket,
                     "duration_seconds": ask.duration_seconds,
-                    "supersedes": str(old.pk) if old else None,
+                    "supersedes": str(supersedes) if supersedes else None,
                 },
                 request_id=request.pk,
             )

@@ -14,6 +14,7 @@ from django.db import transaction
 
 from jit.audit import operations as audit
 from jit.catalog import queries as catalog
+from jit.catalog.models import Role
 from jit.connectors import evidence
 from jit.connectors.base import Ambiguous, ConnectorError, Revoked
 from jit.elevation import operations as elevation
@@ -97,12 +98,25 @@ def end(*, grant: Grant, reason: EndReason, comment: str, actor: Actor) -> None:
     now = db.now()
     if grant.state == GrantState.SCHEDULED:
         elevation.withdraw_grant(grant=grant, reason=reason, comment=comment, actor=actor, now=now)
+        tell.ended(grants=[grant], now=now)
     elif grant.state in {GrantState.ACTIVATING, GrantState.ACTIVE}:
         elevation.begin_revocation(
             grant=grant, reason=reason, comment=comment, actor=actor, now=now
         )
         tasks.enqueue_on_commit("jit.workflow.revoke", str(grant.pk))
     hints.about_request(grant.request_id, people=[grant.user_id])
+
+
+def supersede_scheduled(*, requester: User, role: Role, why: str, actor: Actor) -> Grant | None:
+    """End what this person was granted for this role and has not begun, for what is given in its
+    place in the caller's transaction; return it, or None where there is nothing like that.
+    """
+    planned = queries.scheduled_grant(requester, role.pk)
+    grant = queries.lock_grant(planned) if planned else None
+    if grant is None or grant.state != GrantState.SCHEDULED:
+        return None
+    end(grant=grant, reason=EndReason.RETURNED, comment=why, actor=actor)
+    return grant
 
 
 def end_all(*, grants: Iterable[UUID], reason: EndReason, comment: str, actor: Actor) -> int:

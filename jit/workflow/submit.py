@@ -412,9 +412,9 @@ def write(
 
 def refuse_duplicate(requester: User, role: Role, *, supersedes: bool = False) -> None:
     """Raise AlreadyElevated where this person holds the role, and AlreadyPending where they
-    asked for it already, unless what they do now `supersedes` that.
+    asked for it already. What they do now may `supersede` what waits or is scheduled.
     """
-    found = queries.in_the_way(requester, role.pk)
+    found = queries.in_the_way(requester, role.pk, begun=supersedes)
     if isinstance(found, Grant):
         raise AlreadyElevated(
             f"You hold {role.slug} already (grant {found.pk}, {found.state}): use it, end it, or "

@@ -12,9 +12,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 
+from jit.audit import queries as audit
 from jit.audit.operations import Subject
 from jit.elevation.models import AfterReview, ElevationRequest, Grant, Orphan
-from jit.elevation.states import GrantState
+from jit.elevation.states import EndReason, GrantState
 from jit.identity import queries as identity
 from jit.identity.models import User
 from jit.identity.permissions import Permission
@@ -33,7 +34,9 @@ def _subject(request: ElevationRequest) -> Subject:
 
 
 def _payload(request: ElevationRequest, **more: Any) -> dict[str, Any]:
-    """Return what every notification of a request says; nothing that people wrote freely."""
+    """Return what every notification of a request says; nothing that people wrote freely (the
+    one exception is the `comment` of an end, which mails and webhooks leave out).
+    """
     return {
         "request": request.pk,
         "requester": request.requester.username,
@@ -189,9 +192,11 @@ def active(*, grant: Grant, now: dt.datetime) -> None:
 
 
 def ended(*, grants: Sequence[Grant], now: dt.datetime, at_once: bool = True) -> None:
-    """Tell the holders that these grants were seen gone (or never came to be), and why:
+    """Tell the holders that these grants were seen gone (or never came to be), and why, by whom:
     `at_once`, or when whoever revokes has no more to revoke, which comes first.
     """
+    revoked = [grant.pk for grant in grants if grant.end_reason == EndReason.REVOKED]
+    by = audit.revokers_of(revoked) if revoked else {}
     notifications.notify_all(
         news=[
             News(
@@ -199,7 +204,11 @@ def ended(*, grants: Sequence[Grant], now: dt.datetime, at_once: bool = True) ->
                 recipients=(grant.user,),
                 subject=_subject_of(grant),
                 payload=_of_grant(
-                    grant, reason=grant.end_reason, at=grant.revocation_verified_at or now
+                    grant,
+                    reason=grant.end_reason,
+                    by=by.get(grant.pk, ""),
+                    comment=grant.end_comment,
+                    at=grant.revocation_verified_at or now,
                 ),
                 key=f"ended:{grant.pk}",
                 overtakes=(Kind.ACTIVE, Kind.ENDING_SOON, Kind.TICKET_CLOSED),

@@ -45,7 +45,13 @@ def compose(note: Note) -> EmailMultiAlternatives:
     person = note.recipient
     assert person is not None  # noqa: S101 -- a mail goes to a person
     words = wording.words(note.kind, note.payload, wording.Reader(person.username, person.timezone))
-    context = {"words": words, "site": settings.BASE_URL, "name": person.display_name}
+    facts = [fact for fact in words.facts if fact[0] != wording.WHY]
+    context = {
+        "words": words,
+        "facts": facts,
+        "site": settings.BASE_URL,
+        "name": person.display_name,
+    }
     domain = urlsplit(settings.BASE_URL).hostname or "localhost"
     message = EmailMultiAlternatives(
         subject=words.title,

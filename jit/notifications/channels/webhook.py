@@ -54,12 +54,14 @@ class Webhook:
 
 
 def content(note: Note) -> dict[str, Any]:
-    """Return what is posted: `type`, `timestamp` and `data`, as the standard recommends."""
+    """Return what is posted: `type`, `timestamp` and `data`, as the standard recommends. A
+    comment, which somebody may have written freely, stays in the house.
+    """
     return {
         "type": f"jit.{note.kind}",
         "timestamp": clock.rfc3339(note.created_at),
         "data": {
-            **note.payload,
+            **{name: value for name, value in note.payload.items() if name != "comment"},
             "subject": {
                 "type": note.subject.type,
                 "id": note.subject.id,

@@ -263,7 +263,7 @@ class TestRedraw:
         slack.settle()
         grant.refresh_from_db()
         assert (grant.state, grant.end_reason) == ("ENDED", "returned")
-        assert "Ended returned" in text_of(slack.human("rita").message()["blocks"])
+        assert "Ended it was returned" in text_of(slack.human("rita").message()["blocks"])
 
     def test_links_to_the_recordings_that_only_some_may_open(self, slack: SlackWorld) -> None:
         from jit.workflow import revoke

@@ -120,10 +120,23 @@ class TestUse:
         assert waiting.state == "PENDING"
 
     def test_what_is_held_already_is_not_taken_again(self, world: World) -> None:
-        waiting = world.ask()
-        world.decide("ada", waiting)
+        world.grant()
         with pytest.raises(submit.AlreadyElevated):
             use(world)
+
+    def test_ones_own_scheduled_grant_is_no_obstacle(self, world: World) -> None:
+        """It was refused: who had planned for the evening could not break the glass at noon."""
+        starts_at = clock.now() + dt.timedelta(hours=3)
+        planned = world.ask(starts_at=starts_at)
+        world.decide("ada", planned)
+        request = use(world)
+        old, new = Grant.objects.get(request=planned), Grant.objects.get(request=request)
+        assert (old.state, old.end_reason) == ("WITHDRAWN", "returned")
+        assert (old.end_comment, new.state) == (break_glass.SUPERSEDED, "SCHEDULED")
+        used = AuditEvent.objects.get(action="break-glass.used", request_id=request.pk)
+        assert used.content["body"]["supersedes"] == str(planned.pk)
+        with pytest.raises(submit.AlreadyElevated):
+            world.ask()
 
     def test_an_overdue_review_blocks_the_next_one(self, world: World) -> None:
         review = use(world).after_review

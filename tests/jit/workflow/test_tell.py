@@ -6,18 +6,30 @@ import datetime as dt
 
 import pytest
 from django.conf import LazySettings
+from django.test import Client
 
+from approvals.slack import messages
+from jit.audit.operations import Subject
 from jit.connectors.base import Unreachable
-from jit.elevation import provisioning
+from jit.elevation import provisioning, queries
 from jit.elevation.models import AfterReview, ElevationRequest, Grant
 from jit.elevation.states import EndReason
 from jit.identity import queries as identity
 from jit.identity.models import User
 from jit.kernel import clock
+from jit.notifications import queries as notified
+from jit.notifications import wording
+from jit.notifications.channels import email, webhook
+from jit.notifications.channels.base import Note
+from jit.notifications.kinds import Kind
 from jit.notifications.models import Notification
+from jit.web.states import END_REASONS
 from jit.workflow import activate, break_glass, lapse, revoke, submit, tell, ticket_changed
 from tests.jit.workflow.test_ticket_changed import close
+from tests.support import people
 from tests.support.world import ADMIN, READER, WRITER, World
+
+ENDS = wording.END_REASONS | {"revoked": "opal revoked it", "returned": "you returned it"}
 
 
 def heard(kind: str) -> set[str]:
@@ -111,6 +123,43 @@ class TestGrant:
         world.due(grant)
         assert revoke.revoke_due() == 1
         assert only("ended", "rita").payload["reason"] == "expired"
+
+    @pytest.mark.parametrize("reason", list(EndReason))
+    def test_every_end_says_its_reason_wherever_it_is_told(
+        self, world: World, reason: EndReason
+    ) -> None:
+        """A grant that had not begun ended without a word; nobody read who revoked it, and why."""
+        grant = queries.lock_grant(Grant.objects.get(request=world.ask(role=READER)).pk)
+        revoke.end(grant=grant, reason=reason, comment="Too <broad>.", actor=world.actor("opal"))
+        row, rita = only("ended", "rita"), world.user("rita")
+        words = notified.words_of(row, rita)
+        assert words.title == f"{READER} has ended: {ENDS[reason]}"
+        assert dict(words.facts)["Why"] == "Too <broad>."
+        listed = world.api("rita").get("notifications/").json()["items"]
+        assert words.title in [one["title"] for one in listed]
+        shown = world.api("rita").get(f"grants/{grant.pk}/").json()
+        assert (shown["end_reason"], shown["end_comment"]) == (reason.value, "Too <broad>.")
+        assert reason.value in END_REASONS
+        page = people.signed_in(Client(), rita).get(f"/requests/{grant.request_id}/").content
+        assert b"Too &lt;broad&gt;." in page
+        assert END_REASONS[reason.value].encode() in page
+        assert wording.END_REASONS[reason.value] in str(messages._of(grant))
+
+    def test_a_mail_and_a_webhook_leave_out_what_somebody_wrote(self, world: World) -> None:
+        grant = queries.lock_grant(Grant.objects.get(request=world.ask(role=READER)).pk)
+        revoke.end(
+            grant=grant, reason=EndReason.REVOKED, comment="Too broad.", actor=world.actor("opal")
+        )
+        row = only("ended", "rita")
+        note = Note(
+            id=row.id, kind=Kind.ENDED, key=row.key, recipient=world.user("rita"), endpoint=None,
+            subject=Subject("request", row.subject_id, ""), payload=row.payload,
+            created_at=row.created_at, expires_at=row.expires_at, attempt=1,
+        )  # fmt: skip
+        mail = email.compose(note)
+        assert "opal revoked it" in mail.subject
+        assert "Too broad" not in mail.message().as_string()
+        assert "Too broad" not in str(webhook.content(note))
 
     def test_a_grant_that_could_not_start_is_told_too(self, world: World) -> None:
         request = world.ask(role=READER)
