@@ -4,7 +4,8 @@ Run it as `python -m bench._record_shells shells|held-out [NAME…]` where the p
 dash, zsh, fish, python3, vim, tmux; for the second also mksh, busybox, screen, nano, sudo, git,
 sqlite3, gdb, ipython3, irb, lua5.4, node, and mariadb with a server at MYSQL_UNIX_PORT. Each
 scenario is typed letter by letter on a terminal and heard as the SSH gateway hears it; what are
-its commands stands beside it, by hand.
+its commands stands beside it, by hand. Run it where the host's name may be known, as by
+`unshare --uts sh -c 'hostname web-1 && exec …'`: line editors count its letters.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import pty
 import select
 import shutil
 import signal
-import socket
 import struct
 import sys
 import tempfile
@@ -83,7 +83,6 @@ class _Terminal:
             return
         if isinstance(step, tuple):
             self._resize(*step)
-            self.tape.resize(*step)
         else:
             for part in [step[1:]] if step.startswith("\0") else list(step):
                 self._say(part.encode())
@@ -109,6 +108,7 @@ class _Terminal:
     def _resize(self, columns: int, rows: int) -> None:
         size = struct.pack("HHHH", rows, columns, 0, 0)
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, size)
+        self.tape.resize(columns, rows)
 
 
 def record(scenario: Scenario) -> list[str]:
@@ -125,8 +125,7 @@ def record(scenario: Scenario) -> list[str]:
     os.waitpid(terminal.child, 0)
     os.close(terminal.descriptor)
     shutil.rmtree(home, ignore_errors=True)
-    names = {home: "/home/rita", socket.gethostname(): "web-1"}
-    return [_renamed(line, names) for line in terminal.tape.lines]
+    return [line.replace(home, "/home/rita") for line in terminal.tape.lines]
 
 
 def _become(scenario: Scenario, home: str) -> NoReturn:
@@ -135,13 +134,6 @@ def _become(scenario: Scenario, home: str) -> NoReturn:
     env = {"HOME": home, "PATH": "/usr/bin:/bin", "TERM": "xterm-256color", "LANG": "C.UTF-8"}
     env |= {name: value for name, value in os.environ.items() if name.startswith(("PG", "MYSQL_"))}
     os.execvpe(scenario.argv[0], scenario.argv, env | scenario.env)
-
-
-def _renamed(line: str, names: dict[str, str]) -> str:
-    """Return the line without what belongs to this machine."""
-    for ours, theirs in names.items():
-        line = line.replace(ours, theirs)
-    return line
 
 
 def main(corpus: str, *wanted: str) -> None:

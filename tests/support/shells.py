@@ -49,7 +49,8 @@ def corpus(name: str) -> Iterator[Guesses]:
         guessed = [
             each.text for each in found if isinstance(each, Found) and each.tier == Tier.GUESSED
         ]
-        yield Guesses(file.stem, json.loads(head)["commands"], guessed)
+        typed = [command.strip() for command in json.loads(head)["commands"]]
+        yield Guesses(file.stem, typed, guessed)
 
 
 def precision_and_recall(found: list[Guesses]) -> tuple[float, float]:

@@ -1,9 +1,11 @@
 """Which lines of a screen were commands: guessed from prompts, and from when a line was entered.
 
 The gateway marks each time that the person ended a line (`entered`, without what they typed).
-What stands behind a prompt is a command if a line was entered there, or ahead of it. Shells with
-a line editor of their own draw what was typed ahead again behind their prompt. For the others
-the terminal has shown it long before, and what follows the prompt is output.
+What stands behind a prompt is a command if a line was entered there, or ahead of it. A prompt is
+known by its usual sign, or by being one again: what a program waits with, line after line, is its
+prompt, and asks no question. Shells with a line editor of their own draw what was typed ahead again
+behind their prompt. For the others the terminal has shown it long before, and what follows the
+prompt is output.
 """
 
 from __future__ import annotations
@@ -12,12 +14,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from sessions.recording.transcript.line import EDITING, GAP, with_gaps
+
 # The usual signs at the end of a prompt: $ # % > >>> and those of fancy ones; ... of Python.
 _SIGN = re.compile("(?:[$#%\u276f\u03bb]|>{1,3}|(?<![^ ])\\.\\.\\.)(?: |$)")
 _LONGEST_PROMPT, _MOST_WORDS = 100, 4
-EDITS = "\x1b[?2004h"
-"""Bracketed paste, which line editors turn on at a prompt (readline from 8.1 on, zsh, fish)."""
+EDITS = f"\x1b[{EDITING}h"
 _MOST_AHEAD = 200
+_WAITS = 150
+"""Milliseconds without output after which a program counts as waiting for its person."""
+_MOST_PROMPTS = 50
+_NUMBER = re.compile(r"\d+")
 
 
 class Guesser:
@@ -30,6 +37,13 @@ class Guesser:
         self._fresh: int = given.get("fresh", 0)
         self._ahead: int = given.get("ahead", 0)
         self._echoed: list[str] = given.get("echoed", [])
+        self._shown_at: int = given.get("shown_at", 0)
+        self._waits_with: str | None = given.get("waits_with")
+        self._prompt: str = given.get("prompt", "")
+        self._prompts: dict[str, list[Any] | None] = given.get("prompts", {})
+        """What was waited with, its numbers left out, with the first command there until another
+        one follows.
+        """
 
     def state(self) -> dict[str, Any]:
         return {
@@ -37,27 +51,44 @@ class Guesser:
             "fresh": self._fresh,
             "ahead": self._ahead,
             "echoed": self._echoed,
+            "shown_at": self._shown_at,
+            "waits_with": self._waits_with,
+            "prompt": self._prompt,
+            "prompts": self._prompts,
         }
+
+    def waited(self, at: int, line: str, width: int = 0) -> None:
+        """Hear that something is shown or entered at `at` milliseconds, while `line` stands on the
+        cursor's line: the first wait of each shows what the program waits with.
+        """
+        if self._waits_with is None and line and at - self._shown_at >= _WAITS:
+            self._waits_with = with_gaps(line, width) + " "
+        self._shown_at = at
 
     def entered(self, lines: int, shown: str) -> None:
         """Hear that so many lines were entered while `shown` stood on the cursor's line."""
-        if _behind_prompt(shown) is not None:
+        self._prompt = self._learnt(shown)
+        if self._prompt or _behind_sign(shown) is not None:
             self._fresh, self._ahead = 1, lines - 1
             self._echoed.clear()
         else:
             self._ahead += lines
         self._ahead = min(self._ahead, _MOST_AHEAD)
 
-    def line(self, text: str, *, edited: bool) -> str:
-        """Hear a line that is complete; return the command on it, or that it stands for, if any.
-        `edited` says that a line editor was at work on it.
+    def line(self, shown: str, *, edited: bool, at: int) -> list[tuple[int, str]]:
+        """Hear a line that is complete; return the commands on it, or that it stands for, if any,
+        with their times. `edited` says that a line editor was at work on it.
         """
-        typed = _behind_prompt(text)
+        prompt, self._prompt, self._waits_with = self._prompt, "", None
+        if prompt and self._fresh:
+            self._fresh = 0
+            return self._behind_learnt(prompt, shown, at)
+        typed = _behind_sign(shown)
         if typed is None:
             if self._ahead and not self._fresh:
-                self._echoed.append(text)
+                self._echoed.append(shown.replace(GAP, " "))
                 del self._echoed[_MOST_AHEAD:]
-            return ""
+            return []
         if self._fresh:
             self._fresh = 0
         elif self._ahead:
@@ -65,16 +96,42 @@ class Guesser:
             if not edited:
                 typed = self._echoed.pop(0) if self._echoed else ""
         else:
+            return []
+        return _commands(at, typed)
+
+    def _learnt(self, shown: str) -> str:
+        """Return what the program waited with if that may be a prompt without a usual sign."""
+        waits_with = (self._waits_with or "").lstrip()
+        if not waits_with.strip() or len(waits_with) > _LONGEST_PROMPT or "?" in waits_with:
             return ""
-        # What was given up stays on the line of a shell that does not begin a new one.
-        return typed.rpartition("^C")[2].strip()
+        if not shown.startswith(waits_with) or _SIGN.search(waits_with):
+            return ""
+        return waits_with
+
+    def _behind_learnt(self, prompt: str, shown: str, at: int) -> list[tuple[int, str]]:
+        found = _commands(at, shown.removeprefix(prompt)) if shown.startswith(prompt) else []
+        name = _NUMBER.sub("0", prompt)
+        if name not in self._prompts:
+            if found and len(self._prompts) < _MOST_PROMPTS:
+                self._prompts[name] = list(found[0])
+            return []
+        first, self._prompts[name] = self._prompts[name], None
+        return ([(first[0], first[1])] if first else []) + found
 
 
-def _behind_prompt(text: str) -> str | None:
+def _behind_sign(shown: str) -> str | None:
     """Return what stands behind the prompt that the line begins with, or None without one."""
-    sign = _SIGN.search(text)
+    sign = _SIGN.search(shown)
     if sign is None or sign.end() > _LONGEST_PROMPT:
         return None
-    if len(text[: sign.start()].split()) >= _MOST_WORDS:
+    if len(shown[: sign.start()].split()) >= _MOST_WORDS:
         return None
-    return text[sign.end() :]
+    return shown[sign.end() :]
+
+
+def _commands(at: int, typed: str) -> list[tuple[int, str]]:
+    """Return the command in what was typed, without what stands at the right of the screen. What
+    was given up stays on the line of a shell that does not begin a new one.
+    """
+    command = typed.partition(GAP)[0].rpartition("^C")[2].strip()
+    return [(at, command)] if command else []

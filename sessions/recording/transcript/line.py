@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 CONTROL = re.compile(
     r"\x1b\[(?P<args>[0-?]*)[ -/]*(?P<csi>[@-~])"  # CSI … final
@@ -15,38 +16,55 @@ UNFINISHED = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]{0,4096}\x1b?|[PX^_][^\x1b]{0,4096}\x1b?)?\Z"
 )
 """A control sequence whose end has not come yet."""
-_MOVES = re.compile(r"[\r\x08]|\x1b\[[0-?]*[ -/]*[CDGKP@X]")
+_MOVES = re.compile(r"[\r\x08]|\x1b\[[0-?]*[ -/]*[ACDGHJKP@Xh]")
+EDITING = "?2004"
+"""Bracketed paste, which line editors turn on at a prompt (readline from 8.1 on, zsh, fish)."""
+GAP = "\0"
+"""A cell that nothing was written to: the cursor went past it, as to a prompt at the right."""
 
 
-def clean(line: str) -> str:
-    """Return the line without control sequences, after all editing within it."""
+def clean(line: str, width: int = 0) -> str:
+    """Return the line without control sequences, after all editing within it. What a line editor
+    draws goes on in the next row of a terminal of so many columns, where that is known.
+    """
+    return with_gaps(line, width).replace(GAP, " ").rstrip()
+
+
+def with_gaps(line: str, width: int = 0) -> str:
+    """Return the same with GAP where nothing was written."""
     if line.isprintable():
         return line.rstrip()
     line = line.removesuffix("\r")
     if not _MOVES.search(line):
         return CONTROL.sub("", line).rstrip()
-    return _edited(line)
+    return _edited(line, width)
 
 
-def _edited(line: str) -> str:  # noqa: C901 -- one branch an editing function, as in ECMA-48
+def _edited(line: str, width: int) -> str:  # noqa: C901, PLR0912 -- one branch an editing function, as in ECMA-48
     cells: list[str] = []
-    at = last = 0
+    at = last = columns = 0
     for found in CONTROL.finditer(line):
         at = _write(cells, at, line[last : found.start()])
         last = found.end()
         count = _count(found["args"])
         match found["csi"] or found.group():
             case "\r":
-                at = 0
+                at = _row(at, columns)
             case "\x08":
                 at = max(0, at - 1)
+            case "A":
+                at = max(0, at - count * columns)
             case "C":
                 at = min(at + count, _WIDEST)
             case "D":
                 at = max(0, at - count)
             case "G":
-                at = min(count - 1, _WIDEST)
-            case "K":
+                at = min(_row(at, columns) + count - 1, _WIDEST)
+            case "H" if not found["args"]:
+                at = 0
+            case "h" if found["args"] == EDITING:
+                columns = width
+            case "J" | "K":
                 _erase(cells, at, found["args"])
             case "P":
                 del cells[at : at + count]
@@ -61,17 +79,36 @@ def _edited(line: str) -> str:  # noqa: C901 -- one branch an editing function, 
 _WIDEST = 10_000
 
 
+def _row(at: int, columns: int) -> int:
+    """Return where the row begins that the cursor is in; at a row's end it has not left it yet."""
+    return max(at - 1, 0) // columns * columns if columns else 0
+
+
 def _write(cells: list[str], at: int, text: str) -> int:
     if at > len(cells):
-        cells.extend(" " * (at - len(cells)))
-    cells[at : at + len(text)] = text
-    return at + len(text)
+        cells.extend(GAP * (at - len(cells)))
+    if text.isascii():
+        cells[at : at + len(text)] = text
+        return at + len(text)
+    for each in text:
+        # A wide character takes two cells, a combining one none (UAX 11).
+        if unicodedata.combining(each) or each in _JOINS:
+            if at:
+                cells[at - 1] += each
+            continue
+        taken = [each, ""] if unicodedata.east_asian_width(each) in "WF" else [each]
+        cells[at : at + len(taken)] = taken
+        at += len(taken)
+    return at
+
+
+_JOINS = "\u200d\ufe0e\ufe0f"
 
 
 def _erase(cells: list[str], at: int, args: str) -> None:
     if args == "1":
         cells[:at] = [" "] * len(cells[:at])
-    elif args == "2":
+    elif args in {"2", "3"}:
         cells.clear()
     else:
         del cells[at:]

@@ -14,7 +14,7 @@ from sessions.recording.asciicast import Event
 from sessions.recording.screen import EMPTIED, SWITCH
 from sessions.recording.transcript import commands, grid
 from sessions.recording.transcript.guessing import EDITS, Guesser
-from sessions.recording.transcript.line import UNFINISHED, clean
+from sessions.recording.transcript.line import GAP, UNFINISHED, with_gaps
 
 LONGEST_LINE = 2_000
 """Characters of one row; a longer line becomes several."""
@@ -46,6 +46,7 @@ class Stripper:
         self._guesser = Guesser(given.get("guesser"))
         self._without_terminal: bool = given.get("without_terminal", False)
         self._binary: int = given.get("binary", 0)
+        self._width: int = given.get("width", 0)
         self.facts_only: bool = given.get("facts_only", False)
         """Whether there are lines enough: what is shown is passed over, facts are not."""
 
@@ -61,6 +62,7 @@ class Stripper:
             "guesser": self._guesser.state(),
             "without_terminal": self._without_terminal,
             "binary": self._binary,
+            "width": self._width,
             "facts_only": self.facts_only,
         }
 
@@ -79,6 +81,8 @@ class Stripper:
                 yield from self._entered(event.at // 1000, fact)
             elif event.code == "r":
                 self._without_terminal = False
+                columns = event.text.partition("x")[0]
+                self._width = int(columns) if columns.isdigit() else 0
 
     def end(self) -> Iterator[Line | commands.Found]:
         """Yield what was not finished when the recording ended."""
@@ -122,6 +126,7 @@ class Stripper:
         if self._screen is not None:
             self._draw(text)
             return
+        self._guesser.waited(at, self._partial, self._width)
         first, *others = text.split("\n")
         if not self._partial:
             self._at = at
@@ -147,11 +152,11 @@ class Stripper:
         yield from self._marked(at, line)
         if ended:
             self._marks.text("\n")
-        text = clean(line) if line else ""
+        shown = with_gaps(line, self._width) if line else ""
+        text = shown.replace(GAP, " ").rstrip()
         if ended and self._guesser.marked and not self._marks.seen:
-            command = self._guesser.line(text, edited=EDITS in line)
-            if command:
-                yield commands.guess(ended_at, command)
+            for found in self._guesser.line(shown, edited=EDITS in line, at=ended_at):
+                yield commands.guess(*found)
         if not text or text == self._last:
             return
         self._last = text[:LONGEST_LINE]
@@ -169,7 +174,9 @@ class Stripper:
         if fact.get("kind") != "entered" or self._marks.seen:
             return
         if self._screen is None:
-            self._guesser.entered(int(fact.get("lines") or 1), clean(self._partial))
+            shown = with_gaps(self._partial, self._width)
+            self._guesser.waited(at, shown)
+            self._guesser.entered(int(fact.get("lines") or 1), shown)
         elif guess := commands.guessed(at, grid.cursor_line(self._screen)):
             yield guess
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sessions.recording.asciicast import Event
 from sessions.recording.models import Tier
 from sessions.recording.transcript.commands import Found
+from sessions.recording.transcript.guessing import EDITS
 from sessions.recording.transcript.line import clean
 from sessions.recording.transcript.stripper import LONGEST_LINE, Line, Stripper
 
@@ -48,10 +49,20 @@ class TestClean:
             ("\x1b(Bcharset\x0f", "charset"),
             ("bell\x07", "bell"),
             ("col\x1b[10Gten", "col      ten"),
+            ("echo 大阪\x08\x08\x08\x08東", "echo 東阪"),
+            ("cafe\u0301s\x08x", "cafe\u0301x"),
+            ("$ half\x1b[H\x1b[2J$ half a line", "$ half a line"),
+            ("$ df x\x08\x08\x08\x08\x1b[Jls", "$ ls"),
+            ("$ \x1b[8Cmain\x1b[12Dls", "$ ls      main"),
         ],
     )
     def test_gives_what_was_read(self, sent: str, read: str) -> None:
         assert clean(sent) == read
+
+    def test_follows_an_edited_line_into_the_next_row(self) -> None:
+        """As readline draws one of 12 letters on 10 columns, and goes back to its first."""
+        sent = f"{EDITS}0123456789 \rab\x1b[A\r_"
+        assert clean(sent, 10) == "_123456789ab"
 
     @given(st.text())
     def test_never_leaves_a_control_sequence(self, line: str) -> None:
