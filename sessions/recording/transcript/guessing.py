@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sessions.recording.transcript.line import EDITING, GAP, with_gaps
+from sessions.recording.transcript.line import EDITING, GAP
 
 # The usual signs at the end of a prompt: $ # % > >>> and those of fancy ones; ... of Python.
 _SIGN = re.compile("(?:[$#%\u276f\u03bb]|>{1,3}|(?<![^ ])\\.\\.\\.)(?: |$)")
@@ -24,6 +24,7 @@ _MOST_AHEAD = 200
 _WAITS = 150
 """Milliseconds without output after which a program counts as waiting for its person."""
 _MOST_PROMPTS = 50
+_BLANK = f" {GAP}"
 _NUMBER = re.compile(r"\d+")
 
 
@@ -57,13 +58,17 @@ class Guesser:
             "prompts": self._prompts,
         }
 
-    def waited(self, at: int, line: str, width: int = 0) -> None:
-        """Hear that something is shown or entered at `at` milliseconds, while `line` stands on the
-        cursor's line: the first wait of each shows what the program waits with.
+    def waits(self, at: int) -> bool:
+        """Hear that something is shown or entered at `at` milliseconds; return whether the program
+        has waited until then, for the first time on this line.
         """
-        if self._waits_with is None and line and at - self._shown_at >= _WAITS:
-            self._waits_with = with_gaps(line, width) + " "
+        waited = self._waits_with is None and at - self._shown_at >= _WAITS
         self._shown_at = at
+        return waited
+
+    def waited(self, line: str) -> None:
+        """Hear with what on the cursor's line the program waited."""
+        self._waits_with = f"{line} " if line else None
 
     def entered(self, lines: int, shown: str) -> None:
         """Hear that so many lines were entered while `shown` stood on the cursor's line."""
@@ -98,6 +103,26 @@ class Guesser:
         else:
             return []
         return _commands(at, typed)
+
+    def drawn(self, found: list[str], *, at: int) -> list[tuple[int, str]]:
+        """Hear the rows that a line editor had drawn, up to its cursor, when it let go: the last
+        prompt begins the command, and what it drew before is gone.
+        """
+        start = self._prompt_row(found)
+        more = [row.lstrip(_BLANK).partition(GAP)[0].strip() for row in found[start + 1 :]]
+        first = self.line(found[start], edited=True, at=at)
+        return first + [(at, row) for row in more if row and first]
+
+    def last_prompt(self, found: list[str]) -> str:
+        """Return the row with the last prompt of these, or the last row."""
+        return found[self._prompt_row(found)]
+
+    def _prompt_row(self, found: list[str]) -> int:
+        for number in range(len(found) - 1, -1, -1):
+            row = found[number]
+            if _behind_sign(row) is not None or self._learnt(row):
+                return number
+        return len(found) - 1
 
     def _learnt(self, shown: str) -> str:
         """Return what the program waited with if that may be a prompt without a usual sign."""

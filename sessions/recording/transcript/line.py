@@ -19,8 +19,12 @@ UNFINISHED = re.compile(
 _MOVES = re.compile(r"[\r\x08]|\x1b\[[0-?]*[ -/]*[ACDGHJKP@Xh]")
 EDITING = "?2004"
 """Bracketed paste, which line editors turn on at a prompt (readline from 8.1 on, zsh, fish)."""
-GAP = "\0"
-"""A cell that nothing was written to: the cursor went past it, as to a prompt at the right."""
+MOST_ROWS = 100
+"""How far down a line editor's drawing goes."""
+GAP = "\ufdd0"
+"""A cell that nothing was written to: the cursor went past it, as to a prompt at the right. No
+character, so nobody writes it (Unicode 23.7), and, unlike NUL, a JSON column takes it.
+"""
 
 
 def clean(line: str, width: int = 0) -> str:
@@ -40,48 +44,79 @@ def with_gaps(line: str, width: int = 0) -> str:
     return _edited(line, width)
 
 
-def _edited(line: str, width: int) -> str:  # noqa: C901, PLR0912 -- one branch an editing function, as in ECMA-48
+def rows(drawn: str, width: int) -> tuple[list[str], int]:
+    """Return the rows that a line editor has drawn, with GAP where nothing was written, and in
+    which of them the cursor stands. Rows that went on in the next are one.
+    """
+    cells, at = _cells(drawn.replace("\n", "\x1b[B"), width)
+    found: list[str] = []
+    joins = False
+    cursor = 0
+    for start in range(0, max(len(cells), at + 1), width):
+        row = cells[start : start + width]
+        text = "".join(row)
+        if joins:
+            found[-1] += text
+        else:
+            found.append(text)
+        if start <= at:
+            cursor = len(found) - 1
+        joins = len(row) == width and row[-1] != GAP
+    return [row.rstrip(f" {GAP}") for row in found], cursor
+
+
+def _edited(line: str, width: int) -> str:
+    return "".join(_cells(line, width)[0]).rstrip()
+
+
+def _cells(line: str, width: int) -> tuple[list[str], int]:  # noqa: C901, PLR0912 -- one branch an editing function, as in ECMA-48
+    """Return the cells of the line, and where the cursor stands."""
     cells: list[str] = []
     at = last = columns = 0
+    edge = -1
     for found in CONTROL.finditer(line):
-        at = _write(cells, at, line[last : found.start()])
+        if text := line[last : found.start()]:
+            edge = at = _write(cells, at, text)
         last = found.end()
+        # What was written up to a row's end has not left that row yet.
+        row = (at - (at == edge)) // columns * columns if columns and at else 0
+        edge = edge if found["csi"] == "m" else -1
         count = _count(found["args"])
         match found["csi"] or found.group():
             case "\r":
-                at = _row(at, columns)
+                at = row
             case "\x08":
                 at = max(0, at - 1)
             case "A":
                 at = max(0, at - count * columns)
+            case "B":
+                at = min(at + count * columns, MOST_ROWS * columns + at - row)
             case "C":
                 at = min(at + count, _WIDEST)
             case "D":
                 at = max(0, at - count)
             case "G":
-                at = min(_row(at, columns) + count - 1, _WIDEST)
+                at = min(row + count - 1, _WIDEST)
             case "H" if not found["args"]:
                 at = 0
             case "h" if found["args"] == EDITING:
                 columns = width
+            case "K" if columns and row + columns < len(cells):
+                cells[at : row + columns] = [GAP] * (row + columns - at)
             case "J" | "K":
                 _erase(cells, at, found["args"])
             case "P":
+                if columns and row + columns < len(cells):
+                    cells[row + columns : row + columns] = [GAP] * min(count, row + columns - at)
                 del cells[at : at + count]
             case "@":
                 cells[at:at] = [" "] * min(count, _WIDEST)
             case "X":
                 cells[at : at + count] = [" "] * len(cells[at : at + count])
-    _write(cells, at, line[last:])
-    return "".join(cells).rstrip()
+    return cells, _write(cells, at, line[last:])
 
 
 _WIDEST = 10_000
-
-
-def _row(at: int, columns: int) -> int:
-    """Return where the row begins that the cursor is in; at a row's end it has not left it yet."""
-    return max(at - 1, 0) // columns * columns if columns else 0
 
 
 def _write(cells: list[str], at: int, text: str) -> int:

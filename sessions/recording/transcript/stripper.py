@@ -14,15 +14,18 @@ from sessions.recording.asciicast import Event
 from sessions.recording.screen import EMPTIED, SWITCH
 from sessions.recording.transcript import commands, grid
 from sessions.recording.transcript.guessing import EDITS, Guesser
-from sessions.recording.transcript.line import GAP, UNFINISHED, with_gaps
+from sessions.recording.transcript.line import EDITING, GAP, MOST_ROWS, UNFINISHED, rows, with_gaps
 
 LONGEST_LINE = 2_000
 """Characters of one row; a longer line becomes several."""
 _LONGEST_PARTIAL = 64 * 1024
 _SCREENFUL = 16 * 1024
+_LONGEST_DRAWING = 16 * 1024
 _SAMPLE = 4096
 _MOST_NO_TEXT = 0.15
 _NO_TEXT = re.compile(r"[\ufffd\x00-\x06\x0e-\x1a\x1c-\x1f]")
+_NEXT = re.compile(rf"\n|\x1b\[\{EDITING}h")
+_LEAVES = re.compile(rf"\x1b\[\{EDITING}l")
 _OSC = re.compile(r"\x1b\](133;[^\x07\x1b]*|633;[^\x07\x1b]*)(?:\x07|\x1b\\)")
 
 
@@ -47,6 +50,8 @@ class Stripper:
         self._without_terminal: bool = given.get("without_terminal", False)
         self._binary: int = given.get("binary", 0)
         self._width: int = given.get("width", 0)
+        self._editing: bool = given.get("editing", False)
+        """Whether a line editor draws: its rows are one drawing until it lets go."""
         self.facts_only: bool = given.get("facts_only", False)
         """Whether there are lines enough: what is shown is passed over, facts are not."""
 
@@ -63,6 +68,7 @@ class Stripper:
             "without_terminal": self._without_terminal,
             "binary": self._binary,
             "width": self._width,
+            "editing": self._editing,
             "facts_only": self.facts_only,
         }
 
@@ -126,16 +132,56 @@ class Stripper:
         if self._screen is not None:
             self._draw(text)
             return
-        self._guesser.waited(at, self._partial, self._width)
-        first, *others = text.split("\n")
-        if not self._partial:
-            self._at = at
-        self._partial += first
-        for other in others:
-            yield from self._flush(ended=True, at=at)
-            self._at, self._partial = at, other
+        self._notice_wait(at)
+        while text:
+            if not self._partial:
+                self._at = at
+            stop = (_LEAVES if self._editing else _NEXT).search(text)
+            self._partial += text[: stop.end() if stop else None]
+            text = text[stop.end() :] if stop else ""
+            if self._editing and (stop or self._is_no_drawing(self._partial)):
+                yield from self._drawn(at)
+            elif stop and stop.group() == "\n":
+                self._partial = self._partial[:-1]
+                yield from self._flush(ended=True, at=at)
+                self._at = at
+            elif stop:
+                self._editing = self._width > 0
         if len(self._partial) > _LONGEST_PARTIAL:
             yield from self._flush()
+
+    @staticmethod
+    def _is_no_drawing(text: str) -> bool:
+        """Return whether it is more than a line editor draws: the program let go without a word."""
+        return len(text) > _LONGEST_DRAWING or text.count("\n") >= MOST_ROWS
+
+    def _notice_wait(self, at: int) -> None:
+        if self._guesser.waits(at):
+            self._guesser.waited(self._rows()[-1])
+
+    def _rows(self) -> list[str]:
+        """Return what is drawn and not complete, down to the cursor's row."""
+        if not self._editing:
+            return [with_gaps(self._partial, self._width)]
+        found, cursor = rows(self._partial, self._width)
+        return found[: cursor + 1]
+
+    def _drawn(self, at: int) -> Iterator[Line | commands.Found]:
+        """Take what a line editor has drawn once it lets go: the line is entered or given up."""
+        self._editing = False
+        drawing, self._partial = self._partial, ""
+        if self._is_no_drawing(drawing):
+            *whole, self._partial = drawing.split("\n")
+            for line in whole:
+                yield from self._line(self._at, line, ended=True, ended_at=at)
+            return
+        yield from self._marked(self._at, drawing)
+        found, cursor = rows(drawing, self._width)
+        if self._guesser.marked and not self._marks.seen:
+            for each in self._guesser.drawn(found[: cursor + 1], at=at):
+                yield commands.guess(*each)
+        for row in found:
+            yield from self._read(self._at, row.replace(GAP, " "))
 
     def _draw(self, text: str) -> None:
         screen = (self._screen or "") + text
@@ -143,6 +189,8 @@ class Stripper:
         self._screen = screen[max(emptied, len(screen) - _SCREENFUL) :]
 
     def _flush(self, *, ended: bool = False, at: int = 0) -> Iterator[Line | commands.Found]:
+        if self._editing:
+            yield from self._drawn(at)
         partial, self._partial = self._partial, ""
         yield from self._line(self._at, partial, ended=ended, ended_at=at)
 
@@ -155,8 +203,12 @@ class Stripper:
         shown = with_gaps(line, self._width) if line else ""
         text = shown.replace(GAP, " ").rstrip()
         if ended and self._guesser.marked and not self._marks.seen:
-            for found in self._guesser.line(shown, edited=EDITS in line, at=ended_at):
-                yield commands.guess(*found)
+            for each in self._guesser.line(shown, edited=EDITS in line, at=ended_at):
+                yield commands.guess(*each)
+        yield from self._read(at, text)
+
+    def _read(self, at: int, text: str) -> Iterator[Line | commands.Found]:
+        """Take a line as a person read it."""
         if not text or text == self._last:
             return
         self._last = text[:LONGEST_LINE]
@@ -174,8 +226,8 @@ class Stripper:
         if fact.get("kind") != "entered" or self._marks.seen:
             return
         if self._screen is None:
-            shown = with_gaps(self._partial, self._width)
-            self._guesser.waited(at, shown)
+            self._notice_wait(at)
+            shown = self._guesser.last_prompt(self._rows())
             self._guesser.entered(int(fact.get("lines") or 1), shown)
         elif guess := commands.guessed(at, grid.cursor_line(self._screen)):
             yield guess

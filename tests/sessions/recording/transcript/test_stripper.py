@@ -59,6 +59,24 @@ class TestClean:
     def test_gives_what_was_read(self, sent: str, read: str) -> None:
         assert clean(sent) == read
 
+    def test_takes_what_a_line_editor_draws_as_one_drawing(self) -> None:
+        """A menu below the line, and what goes up again to it."""
+        sized = [Event(0, "r", "20x10")]
+        drawn = f"{EDITS}$ ca\r\nnotes  sum\x1b[A\r\x1b[4Ct notes\r\n\x1b[J\x1b[?2004l\rtext\r\n"
+        stripper = Stripper()
+        taken = stripper.take([*sized, *(Event(n, "o", each) for n, each in enumerate(drawn))])
+        read = [each.text for each in [*taken, *stripper.end()] if isinstance(each, Line)]
+        assert read == ["$ cat notes", "text"]
+
+    def test_loses_nothing_where_a_line_editor_never_lets_go(self) -> None:
+        text = "".join(f"line {n}\r\n" for n in range(5000))
+        stripper = Stripper()
+        events = [Event(0, "r", "80x24"), Event(1, "o", EDITS), Event(2, "o", text)]
+        read = [
+            each for each in [*stripper.take(events), *stripper.end()] if isinstance(each, Line)
+        ]
+        assert len(read) == 5000
+
     def test_follows_an_edited_line_into_the_next_row(self) -> None:
         """As readline draws one of 12 letters on 10 columns, and goes back to its first."""
         sent = f"{EDITS}0123456789 \rab\x1b[A\r_"
