@@ -7,7 +7,7 @@ VENV_PYTHON = .venv/bin/python
 UV_COMPILE = .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help run code manage slack-demo reset setup test test-actions check format bench chaos requirements schema assets-lock
+.PHONY: help run code manage slack-demo reset setup test test-actions check format bench chaos api-fuzz requirements schema assets-lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: ## Set up, then measure; prints a table beside the promises
 chaos: ## Set up, then run the tests that kill processes
 	@$(BOOTSTRAP) chaos
 
+api-fuzz: ## Set up, then let Schemathesis call the REST interface as each person (not in CI)
+	@$(BOOTSTRAP) api-fuzz
+
 requirements: ## Pin and hash again what requirements/*.in ask for
 	$(UV_COMPILE) requirements/bootstrap.in --output-file requirements/bootstrap.txt
 	$(UV_COMPILE) requirements/assets.in --output-file requirements/assets.txt
@@ -56,6 +59,7 @@ requirements: ## Pin and hash again what requirements/*.in ask for
 		--output-file requirements/embedded.txt
 	$(UV_COMPILE) requirements/dev.in -c requirements/base.txt -c requirements/embedded.txt \
 		--output-file requirements/dev.txt
+	$(UV_COMPILE) requirements/fuzz.in --output-file requirements/fuzz.txt
 
 schema: ## Write docs/openapi.yaml and docs/states.md from the code
 	@DJANGO_SETTINGS_MODULE=tests.settings $(VENV_PYTHON) manage.py spectacular --file docs/openapi.yaml

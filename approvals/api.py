@@ -55,6 +55,7 @@ class Decisions(Resource):
 
     scopes = {"POST": Scope.DECIDE}
     needs = {"POST": Permission.REQUEST_DECIDE}
+    steps_up = ("POST",)
 
     @extend_schema(
         request=DecisionIn,

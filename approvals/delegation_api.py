@@ -134,7 +134,7 @@ class AcceptDelegation(Resource):
 
     @extend_schema(
         request=None,
-        responses={200: DelegationOut, 404: shapes.ProblemOut, 409: shapes.ProblemOut},
+        responses={200: DelegationOut},
     )
     def post(self, request: Request, delegation_id: UUID) -> Response:
         user = person(request)

@@ -7,6 +7,7 @@ what is in place, so the second start does none of it.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -36,6 +37,7 @@ usage: python3 scripts/bootstrap.py COMMAND
   check       set up what is missing, then run every linter and checker
   bench       set up what is missing, then print the table of measurements
   chaos       set up what is missing, then run the tests that kill processes
+  api-fuzz    set up what is missing, then let an outside tester call the REST interface
   setup       only set up, for development
 """
 
@@ -64,8 +66,8 @@ def make_venv() -> None:
         raise Failed("could not make .venv: on Debian or Ubuntu, apt-get install python3-venv")
 
 
-def install(names: tuple[str, ...]) -> None:
-    """Install the hashed requirements `names` into `.venv`, by uv, or by pip if uv can't."""
+def install(names: tuple[str, ...], python: str = PYTHON) -> None:
+    """Install the hashed requirements `names` for `python`, by uv, or by pip if uv can't."""
     files = [requirements(name) for name in names]
     stamp = stamps.Stamp(VENV, "-".join(names), [requirements("bootstrap"), *files])
     if stamp.is_current():
@@ -75,8 +77,8 @@ def install(names: tuple[str, ...]) -> None:
     arguments = ["--require-hashes"]
     for file in files:
         arguments += ["-r", file]
-    if not (_has_uv() and _uv(arguments)):
-        pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if not (_has_uv() and _uv(arguments, python)):
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         if subprocess.run(pip + arguments, check=False).returncode:
             raise Failed(
                 "the packages could not be installed (see above): is the package index reachable?"
@@ -100,8 +102,8 @@ def _has_uv() -> bool:
     return True
 
 
-def _uv(arguments: list[str]) -> bool:
-    command = [os.path.join(VENV, "bin", "uv"), "pip", "install", "--quiet", "--python", PYTHON]
+def _uv(arguments: list[str], python: str) -> bool:
+    command = [os.path.join(VENV, "bin", "uv"), "pip", "install", "--quiet", "--python", python]
     if subprocess.run(command + arguments, check=False).returncode == 0:
         return True
     say("uv could not install them; going on with pip, which takes longer")
@@ -116,6 +118,18 @@ def _drop_strays() -> None:
     for site in glob.glob(os.path.join(VENV, "lib", "python3*", "site-packages")):
         for stray in ("bazel-project", "node_modules"):
             shutil.rmtree(os.path.join(site, stray), ignore_errors=True)
+
+
+def make_fuzz_venv() -> None:
+    """Make `.venv/fuzz`, where the outside tester lives apart from the product's packages."""
+    folder = os.path.join(VENV, "fuzz")
+    python = os.path.join(folder, "bin", "python")
+    if pythons.version_of(python) is None:
+        if subprocess.run([PYTHON, "-m", "venv", "--clear", folder], check=False).returncode:
+            raise Failed("could not make .venv/fuzz")
+        with contextlib.suppress(OSError):
+            os.remove(stamps.Stamp(VENV, "fuzz", []).path)
+    install(("fuzz",), python)
 
 
 def set_up(names: tuple[str, ...], *, develop: bool) -> None:
@@ -236,12 +250,13 @@ def _in_venv(command: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def main(argv: list[str]) -> int:
-    if not argv or argv[0] not in {"run", "test", "check", "bench", "chaos", "setup"}:
+    if not argv or argv[0] not in {"run", "test", "check", "bench", "chaos", "api-fuzz", "setup"}:
         print(HELP)
         return 0 if argv in ([], ["help"], ["-h"], ["--help"]) else 2
     command, extra = argv[0], argv[1:]
     try:
-        set_up(RUN if command == "run" else DEVELOP, develop=command != "run")
+        only_run = command in ("run", "api-fuzz")
+        set_up(RUN if only_run else DEVELOP, develop=not only_run)
         if command == "run":
             hand_over("-m", "jit.ops.embedded.supervisor", *extra)
         if command == "bench":
@@ -249,6 +264,9 @@ def main(argv: list[str]) -> int:
             hand_over("-m", "bench", *extra)
         if command == "chaos":
             hand_over("-m", "pytest", "-m", "chaos", *extra)
+        if command == "api-fuzz":
+            make_fuzz_venv()
+            hand_over(os.path.join("scripts", "api_fuzz.py"), *extra)
         if command == "test":
             return test(extra)
         if command == "check":

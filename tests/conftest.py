@@ -95,6 +95,15 @@ def _every_guard_stands_on_its_row() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _every_answer_is_as_described() -> Iterator[None]:
+    """Hold what the REST interface sends, and takes, against docs/openapi.yaml."""
+    from tests.support import described
+
+    with described.everywhere():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_guard_was_elsewhere() -> Iterator[None]:
     from tests.support import guarding

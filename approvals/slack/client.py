@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 TIMEOUT = 5
 QUICK = 2
 """Seconds for a call that somebody waits for: Slack itself waits three."""
+PACE = 1
+"""Slack takes one message in so many seconds in each channel."""
 TOO_MANY = 429
 SERVER = 500
 PASSING = frozenset(
@@ -112,7 +114,7 @@ def may_post(channel: str) -> bool:
     pace is Slack's to keep.
     """
     try:
-        return bool(cache.add(f"slack:pace:{channel}", 1, timeout=1))
+        return bool(cache.add(f"slack:pace:{channel}", 1, timeout=PACE))
     except Exception:  # losing the cache may not stop a message
         log.warning("the pace of Slack's channels can't be kept", exc_info=True)
         return True

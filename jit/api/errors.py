@@ -10,7 +10,7 @@ from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
-from jit.kernel.errors import DomainError
+from jit.kernel.errors import DomainError, InvalidInput
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,14 @@ def document(
     }
 
 
+class NotAsDescribed(InvalidInput):
+    """The address or the body is not what the OpenAPI document lets one send: 400. Whatever is
+    refused beyond that was understood: 422, from InvalidInput's kind too.
+    """
+
+    code = "InvalidInput"
+
+
 class BodyTooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_detail = "The body is larger than anything that can be asked for here. Send less."
@@ -61,7 +69,7 @@ def problem(exc: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(exc, DomainError):
         body = document(
             code=exc.code,
-            status_code=exc.status,
+            status_code=_status(exc),
             detail=exc.detail,
             fields=exc.fields,
             extra=exc.extra,
@@ -86,6 +94,12 @@ def problem(exc: Exception, context: dict[str, Any]) -> Response | None:
         reference=reference,
     )
     return _answer(body, _headers(exc))
+
+
+def _status(exc: DomainError) -> int:
+    if isinstance(exc, InvalidInput) and not isinstance(exc, NotAsDescribed):
+        return status.HTTP_422_UNPROCESSABLE_ENTITY
+    return exc.status
 
 
 def _answer(body: dict[str, Any], headers: dict[str, str]) -> Response:

@@ -50,8 +50,13 @@ class NumberInAddress(WholeNumber):
         return super().to_internal_value(int(data))
 
 
+NO_NUL = r"^[^\u0000]*$"
+
+
 class PlainText(serializers.CharField):
-    """Text as it was typed: numbers are not taken for it, nothing is trimmed."""
+    """Text as it was typed: numbers are not taken for it, nothing is trimmed. PostgreSQL has no
+    NUL in a text, and the OpenAPI document says so (`NO_NUL`).
+    """
 
     def __init__(self, **options: Any) -> None:
         shortest = {} if options.get("allow_blank") else {"min_length": 1}

@@ -150,6 +150,7 @@ class CandidateActivation(Resource):
 
     scopes = {"POST": Scope.OPERATE}
     needs = {"POST": Permission.POLICY_ACTIVATE}
+    steps_up = ("POST",)
 
     @extend_schema(
         request=shapes.ActivationIn,

@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import re
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from jit.api.fields import PlainText
+from jit.api.fields import NO_NUL, PlainText
 from jit.api.shapes import Shape
 
 MOST_FILES = 200
 LONGEST_FILE = 200_000
+LONGEST_NAME = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:[./][A-Za-z0-9][A-Za-z0-9_-]*)*\.ya?ml")
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": MOST_FILES,
+        "propertyNames": {"maxLength": LONGEST_NAME, "pattern": f"^{_NAME.pattern}$"},
+        "additionalProperties": {
+            "type": "string",
+            "maxLength": LONGEST_FILE,
+            "pattern": NO_NUL,
+        },
+    }
+)
+class Files(serializers.DictField):
+    """The texts of a policy by their file's name."""
 
 
 class ProposalIn(Shape):
     """`files` holds the whole policy: the text of each file by its name below the folder."""
 
-    files = serializers.DictField(
-        child=PlainText(max_length=LONGEST_FILE, allow_blank=True), allow_empty=False
-    )
+    files = Files(child=PlainText(max_length=LONGEST_FILE, allow_blank=True), allow_empty=False)
     comment = PlainText(max_length=1000, required=False, allow_blank=True, default="")
 
     def validate_files(self, given: dict[str, str]) -> dict[str, str]:
         """Refuse names that no folder of policies could hold."""
-        wrong = [name for name in given if len(name) > 100 or not _NAME.fullmatch(name)]  # noqa: PLR2004 -- longer than any name we keep
+        wrong = [name for name in given if len(name) > LONGEST_NAME or not _NAME.fullmatch(name)]
         if wrong:
             raise serializers.ValidationError(
                 f"{wrong[0][:100]!r} names no policy file: use a name such as team/payments.yaml."

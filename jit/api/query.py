@@ -11,8 +11,8 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from jit.api.errors import NotAsDescribed
 from jit.api.fields import Choice, FlagInAddress, Id, Moment, NumberInAddress, PlainText
-from jit.kernel.errors import InvalidInput
 
 LONGEST_TEXT = 1000
 """Longer than anything that is stored and looked for."""
@@ -61,7 +61,7 @@ PAGED = of("PageQuery", paged=True)
 
 
 def read(query: Query, request: Request) -> dict[str, Any]:
-    """Return the parameters; those left out are "" (texts) or None. Raises InvalidInput, naming
+    """Return the parameters; those left out are "" (texts) or None. Raises NotAsDescribed, naming
     each that is unknown, said twice or not of its kind.
     """
     fields = query().fields
@@ -78,7 +78,7 @@ def read(query: Query, request: Request) -> dict[str, Any]:
         } | wrong
     if wrong:
         said = "; ".join(f"`{name[:100]}`: {problems[0]}" for name, problems in wrong.items())
-        raise InvalidInput(f"The address can't be taken as it is. {said}"[:2000], fields=wrong)
+        raise NotAsDescribed(f"The address can't be taken as it is. {said}"[:2000], fields=wrong)
     found = checked.validated_data
     return {name: found.get(name, _absent(field)) for name, field in fields.items()}
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jit.api import pagination, query, representations, shapes
+from jit.api.errors import NotAsDescribed
 from jit.api.views import Resource, actor, parse, person
 from jit.elevation import queries
 from jit.elevation.states import RequestState
 from jit.identity.permissions import Permission, Scope
 from jit.kernel import clock
-from jit.kernel.errors import InvalidInput
 from jit.workflow import lapse, preview, submit
 
 LONGEST_KEY = 200
@@ -68,13 +68,22 @@ class Requests(Resource):
 
     @extend_schema(
         request=shapes.AskIn,
-        responses={201: shapes.RequestOut},
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        responses={
+            201: shapes.RequestOut,
+            200: OpenApiResponse(shapes.RequestOut, "It was made by this Idempotency-Key before."),
+        },
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                {"type": "string", "maxLength": LONGEST_KEY},
+                OpenApiParameter.HEADER,
+            )
+        ],
     )
     def post(self, request: Request) -> Response:
         key = request.headers.get("Idempotency-Key", "")
         if len(key) > LONGEST_KEY or "\0" in key:
-            raise InvalidInput(f"An Idempotency-Key has at most {LONGEST_KEY} characters.")
+            raise NotAsDescribed(f"An Idempotency-Key has at most {LONGEST_KEY} characters.")
         row, new = submit.submit(
             requester=person(request),
             ask=ask_of(parse(shapes.AskIn, request)),

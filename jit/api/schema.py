@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
 
+from jit.api import links
+from jit.api.fields import NO_NUL, PlainText
+from jit.identity import step_up
+
+_SECOND_FACTOR = OpenApiParameter(
+    step_up.HEADER,
+    str,
+    OpenApiParameter.HEADER,
+    description="The code of a second factor for this very act; with a bearer token only.",
+)
 _ALWAYS = {
     "400": ("BadRequest", "The address or the body can't be taken; `errors` names what is wrong."),
     "401": ("Unauthorized", "No token, no cookie, or one that is over."),
@@ -30,7 +41,15 @@ class Schema(AutoSchema):
 
     def get_override_parameters(self) -> list[Any]:
         query = getattr(self.view, "takes", {}).get(self.method)
-        return [query] if query is not None else []
+        found: list[Any] = [query] if query is not None else []
+        if self.method in getattr(self.view, "steps_up", ()):
+            found.append(_SECOND_FACTOR)
+        return found
+
+    def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
+        super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
+        if isinstance(field, PlainText):
+            schema["pattern"] = NO_NUL
 
 
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -54,6 +73,7 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
             if name:
                 components["schemas"][name]["additionalProperties"] = False
+    links.add(result["paths"])
     return result
 
 

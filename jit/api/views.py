@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, cast
 
 from rest_framework import serializers
@@ -10,11 +10,12 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from jit.api import query
+from jit.api.errors import NotAsDescribed
 from jit.identity import authentication, permissions
 from jit.identity.models import User
 from jit.identity.permissions import Permission, Scope
 from jit.kernel.actor import Actor
-from jit.kernel.errors import InvalidInput, NotAllowed
+from jit.kernel.errors import NotAllowed
 
 
 class Resource(APIView):
@@ -26,9 +27,11 @@ class Resource(APIView):
     asked: Mapping[str, Any]
     scopes: ClassVar[Mapping[str, Scope]] = {}
     needs: ClassVar[Mapping[str, Permission]] = {}
+    steps_up: ClassVar[Collection[str]] = ()
+    """The methods that read a second factor from the header JIT-Second-Factor."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Raise InvalidInput for parameters of the address that are not declared."""
+        """Raise NotAsDescribed for parameters of the address that are not declared."""
         super().initial(request, *args, **kwargs)
         method = "GET" if request.method == "HEAD" else request.method or ""
         if method in self.scopes:
@@ -58,17 +61,17 @@ def actor(request: Request) -> Actor:
 
 
 def parse(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    """Return the checked body. Raises InvalidInput for anything but a JSON object and for fields
+    """Return the checked body. Raises NotAsDescribed for anything but a JSON object and for fields
     that are not declared (a slip of the pen in `starts_at` would start at once), and DRF's
     ValidationError with every field that is wrong.
     """
     if not isinstance(request.data, Mapping):
-        raise InvalidInput("Send a JSON object.")
+        raise NotAsDescribed("Send a JSON object.")
     checked = serializer(data=request.data)
     unknown = [str(name)[:100] for name in request.data if name not in checked.fields]
     if unknown:
         known = ", ".join(checked.fields)
-        raise InvalidInput(
+        raise NotAsDescribed(
             f"There is no field {unknown[0]!r} here: the fields are {known}.",
             fields={name: ["Not a field here."] for name in unknown[:20]},
         )

@@ -403,6 +403,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Just-in-time privileged access",
     "DESCRIPTION": "Ask for a role, decide, use it, end it, and prove it.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",  # in 3.0 what is another shape or null can't be said
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": ["jit.api.schema.complete"],
 }

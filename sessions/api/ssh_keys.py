@@ -27,6 +27,7 @@ class SshKeys(Resource):
     """
 
     scopes = {"GET": Scope.READ, "POST": Scope.REQUEST}
+    steps_up = ("POST",)
     takes = {"GET": query.PAGED}
 
     @extend_schema(
