@@ -7,7 +7,7 @@ VENV_PYTHON = .venv/bin/python
 UV_COMPILE = .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help run code manage slack-demo reset setup test test-actions check format bench chaos api-fuzz requirements schema assets-lock
+.PHONY: help run code manage slack-demo reset setup unit test test-actions check format bench chaos api-fuzz requirements schema assets-lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ reset: ## Delete the embedded installation's data in JIT_DATA, its databases too
 
 setup: ## Only set up: .venv with all development tools, and the browser's files
 	@$(BOOTSTRAP) setup
+
+unit: ## Set up, then run the tests that need no server (seconds)
+	@$(BOOTSTRAP) unit
 
 test: ## Set up, then run all tests, shared by a process more than there are cores
 	@$(BOOTSTRAP) test

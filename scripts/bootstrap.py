@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -29,11 +30,15 @@ PYTHON = os.path.join(VENV, "bin", "python")
 RUN = ("base", "embedded")
 DEVELOP = ("base", "embedded", "dev")
 
+NOWHERE = "%s://nobody:none@127.0.0.1:9/0"
+"""Where the discard port is, no server of ours listens."""
+
 HELP = """\
 usage: python3 scripts/bootstrap.py COMMAND
 
   run         set up what is missing, then start the embedded installation
   test        set up what is missing, then run every test but the chaos ones
+  unit        set up what is missing, then run the tests that need no server
   check       set up what is missing, then run every linter and checker
   bench       set up what is missing, then print the table of measurements
   chaos       set up what is missing, then run the tests that kill processes
@@ -224,7 +229,18 @@ def test(extra: list[str]) -> int:
     return call(*pytest, *shared, "--no-loadscope-reorder")
 
 
-def check() -> int:
+def unit(extra: list[str]) -> int:
+    """Run the tests that need no server, which are in tests/unit.txt: none is started, and where
+    one is looked for there is none.
+    """
+    with open(os.path.join(ROOT, "tests", "unit.txt"), encoding="utf-8") as listed:
+        files = listed.read().split()
+    nowhere = {"database": NOWHERE % "postgres", "superuser": NOWHERE % "postgres"}
+    os.environ["JIT_TEST_SERVERS"] = json.dumps({**nowhere, "redis": NOWHERE % "redis"})
+    return call(PYTHON, "-m", "pytest", "-q", *files, *extra)
+
+
+def check(_extra: list[str]) -> int:
     """Run every gate, all of them even if one fails, and say which did: two at a time, since
     the types take as long as all else.
     """
@@ -249,8 +265,21 @@ def _in_venv(command: tuple[str, ...]) -> tuple[str, ...]:
     return (program if os.path.isabs(program) else os.path.join(VENV, "bin", program), *command[1:])
 
 
+ENDING = {"unit": unit, "test": test, "check": check}
+"""The commands that are done by calls, each of which may fail."""
+
+
 def main(argv: list[str]) -> int:
-    if not argv or argv[0] not in {"run", "test", "check", "bench", "chaos", "api-fuzz", "setup"}:
+    if not argv or argv[0] not in {
+        "run",
+        "test",
+        "unit",
+        "check",
+        "bench",
+        "chaos",
+        "api-fuzz",
+        "setup",
+    }:
         print(HELP)
         return 0 if argv in ([], ["help"], ["-h"], ["--help"]) else 2
     command, extra = argv[0], argv[1:]
@@ -267,10 +296,8 @@ def main(argv: list[str]) -> int:
         if command == "api-fuzz":
             make_fuzz_venv()
             hand_over(os.path.join("scripts", "api_fuzz.py"), *extra)
-        if command == "test":
-            return test(extra)
-        if command == "check":
-            return check()
+        if command in ENDING:
+            return ENDING[command](extra)
     except (Failed, assets.Failed, pythons.NotFound, system.Missing) as problem:
         print("\n%s\n" % problem, file=sys.stderr)
         return 1

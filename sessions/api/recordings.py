@@ -30,6 +30,7 @@ class Recording(Resource):
     @extend_schema(
         responses={
             (200, "application/x-asciicast"): OpenApiTypes.BINARY,
+            (200, "text/plain"): OpenApiTypes.STR,
         },
     )
     def get(self, request: Request, session_id: UUID) -> HttpResponseBase:

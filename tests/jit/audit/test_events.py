@@ -95,7 +95,7 @@ class TestBuild:
         with pytest.raises(ValueError, match="zone"):
             build({"at": dt.datetime(2026, 1, 1)})  # noqa: DTZ001 -- the point
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(
         body=st.dictionaries(
             st.text(),
@@ -167,12 +167,12 @@ PLAIN = st.recursive(
 
 class TestCanonical:
     @given(PLAIN)
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     def test_is_what_rfc_8785_says(self, plain: Any) -> None:
         assert events.canonical(plain) == rfc8785.dumps(plain)
 
     @given(PLAIN)
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     def test_is_how_every_event_is_written(self, plain: Any) -> None:
         body = build({"said": plain}).body
         assert body == rfc8785.dumps(json.loads(body))

@@ -65,7 +65,7 @@ class TestFrontier:
             "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
         )
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(size=SIZES)
     def test_has_the_same_root_as_pymerkle(self, size: int):
         assert root_of(size) == theirs(size).get_root()
@@ -84,7 +84,7 @@ class TestCompleted:
 
 
 class TestInclusionProof:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(data=st.data(), size=SIZES)
     def test_holds_for_its_leaf_and_no_other(self, data: st.DataObject, size: int):
         index = data.draw(st.integers(min_value=0, max_value=size - 1))
@@ -99,7 +99,7 @@ class TestInclusionProof:
         if proof:
             assert not inclusion_holds(**asked | {"proof": proof[:-1]})
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(data=st.data(), size=st.integers(min_value=2, max_value=300))
     def test_is_the_path_that_pymerkle_makes(self, data: st.DataObject, size: int):
         index = data.draw(st.integers(min_value=0, max_value=size - 1))
@@ -116,7 +116,7 @@ class TestInclusionProof:
 
 
 class TestConsistencyProof:
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=80)
     @given(data=st.data(), second=SIZES)
     def test_holds_between_two_ages_of_one_log(self, data: st.DataObject, second: int):
         first = data.draw(st.integers(min_value=0, max_value=second))
@@ -135,7 +135,7 @@ class TestConsistencyProof:
             assert not consistency_holds(**asked | {"second_root": log.leaf_hash(b"another")})
             assert not consistency_holds(**asked | {"proof": proof[:-1]})
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(data=st.data(), second=st.integers(min_value=2, max_value=300))
     def test_agrees_with_pymerkle(self, data: st.DataObject, second: int):
         first = data.draw(st.integers(min_value=1, max_value=second - 1))
