@@ -29,6 +29,8 @@ class Resource(APIView):
     needs: ClassVar[Mapping[str, Permission]] = {}
     steps_up: ClassVar[Collection[str]] = ()
     """The methods that read a second factor from the header JIT-Second-Factor."""
+    with_body: ClassVar[Collection[str]] = ()
+    """The methods beside POST, PUT and PATCH that read a body."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise NotAsDescribed for parameters of the address that are not declared."""

@@ -27,6 +27,7 @@ class Hold(Resource):
     """
 
     scopes = {"POST": Scope.AUDIT, "DELETE": Scope.AUDIT}
+    with_body = ("DELETE",)
 
     @extend_schema(request=core.ReasonIn, responses={201: shapes.HoldOut(many=True)})
     def post(self, request: Request, session_id: UUID) -> Response:
