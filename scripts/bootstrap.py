@@ -237,7 +237,8 @@ def unit(extra: list[str]) -> int:
         files = listed.read().split()
     nowhere = {"database": NOWHERE % "postgres", "superuser": NOWHERE % "postgres"}
     os.environ["JIT_TEST_SERVERS"] = json.dumps({**nowhere, "redis": NOWHERE % "redis"})
-    return call(PYTHON, "-m", "pytest", "-q", *files, *extra)
+    shared = ["-n", str(min(os.cpu_count() or 2, 4)), "--dist", "worksteal"]
+    return call(PYTHON, "-m", "pytest", "-q", *shared, *files, *extra)
 
 
 def check(_extra: list[str]) -> int:
