@@ -29,14 +29,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:[./][A-Za-z0-9][A-Za-z0-9_-]*)*
         },
     }
 )
-class Files(serializers.DictField):
+class FilesByName(serializers.DictField):
     """The texts of a policy by their file's name."""
 
 
 class ProposalIn(Shape):
     """`files` holds the whole policy: the text of each file by its name below the folder."""
 
-    files = Files(child=PlainText(max_length=LONGEST_FILE, allow_blank=True), allow_empty=False)
+    files = FilesByName(child=PlainText(max_length=LONGEST_FILE, allow_blank=True), allow_empty=False)
     comment = PlainText(max_length=1000, required=False, allow_blank=True, default="")
 
     def validate_files(self, given: dict[str, str]) -> dict[str, str]:
