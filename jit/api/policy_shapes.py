@@ -36,7 +36,9 @@ class FilesByName(serializers.DictField):
 class ProposalIn(Shape):
     """`files` holds the whole policy: the text of each file by its name below the folder."""
 
-    files = FilesByName(child=PlainText(max_length=LONGEST_FILE, allow_blank=True), allow_empty=False)
+    files = FilesByName(
+        child=PlainText(max_length=LONGEST_FILE, allow_blank=True), allow_empty=False
+    )
     comment = PlainText(max_length=1000, required=False, allow_blank=True, default="")
 
     def validate_files(self, given: dict[str, str]) -> dict[str, str]:
