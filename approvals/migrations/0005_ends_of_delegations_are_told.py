@@ -6,11 +6,12 @@ from django.db import migrations, models
 from django.db.models.functions import Now
 
 
-def told(apps: Any, _schema_editor: Any) -> None:
+def told(apps: Any, schema_editor: Any) -> None:
     """Tell nobody of what ended before there was anything to tell."""
     delegation = apps.get_model("approvals", "Delegation")
     over = models.Q(revoked_at__isnull=False) | models.Q(ends_at__lte=Now())
-    delegation.objects.filter(over).update(end_told_at=Now())
+    rows = delegation.objects.using(schema_editor.connection.alias)
+    rows.filter(over).update(end_told_at=Now())
 
 
 class Migration(migrations.Migration):

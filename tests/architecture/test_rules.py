@@ -127,6 +127,17 @@ class TestMigrations:
                     ours = [name for name in names if name.partition(".")[0] in PACKAGES]
                     assert not ours, f"{named(path)} imports {ours}"
 
+    def test_write_to_the_database_that_is_migrated(self) -> None:
+        """It is the owner's; a manager by itself asks the application's, beside the transaction."""
+        astray = [
+            f"{named(path)}: {line.strip()}"
+            for package in PACKAGES
+            for path in sorted((ROOT / package).rglob("migrations/*.py"))
+            for line in path.read_text(encoding="utf-8").splitlines()
+            if ".objects" in line and ".objects.using(" not in line
+        ]
+        assert astray == []
+
     @pytest.mark.django_db
     def test_are_complete(self) -> None:
         call_command("makemigrations", check=True, dry_run=True, verbosity=0)
