@@ -53,6 +53,7 @@ class TestFailingChecks:
 
     def test_open_connections_left_alone_are_caught(self, failures):
         assert failures(broken.ForgetsToCut) == {
+            "a_blocker_on_the_target_does_not_delay_the_cut",
             "taking_back_cuts_what_is_open",
             "two_grants_at_once_stay_apart",
             "survives_a_crash_at_any_call_of_taking_back",
@@ -123,6 +124,7 @@ class TestFailingChecksOfSSH:
             "taking_back_cuts_what_is_open",
             "two_grants_at_once_stay_apart",
             "survives_a_crash_at_any_call_of_taking_back",
+            "a_blocker_on_the_target_does_not_delay_the_cut",
         }
         assert failures(broken_ssh.ForgetsToCut, only=expected) == expected
 
