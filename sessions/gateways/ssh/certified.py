@@ -14,6 +14,7 @@ from asyncssh.public_key import SSHOpenSSHCertificate
 
 from sessions.gateways.ssh.interfaces import IncomingConnection
 from sessions.gateways.ssh.negotiating import Negotiating
+from sessions.gateways.ssh.server_channel import ServerChannel
 
 type Judged = str | None
 """Of a certificate: None where it is not ours, else why it is refused, empty where it is not."""
@@ -26,6 +27,14 @@ class Certified(Negotiating):
     """
 
     _refusal: Judged = None
+
+    def create_server_channel(
+        self, encoding: str | None = "", errors: str = "", window: int = 0, max_pktsize: int = 0
+    ) -> asyncssh.SSHServerChannel[bytes]:
+        channel: asyncssh.SSHServerChannel[bytes]
+        channel = super().create_server_channel(encoding, errors, window, max_pktsize)
+        ServerChannel.take_over(channel)
+        return channel
 
     async def _validate_openssh_certificate(
         self, username: str, cert: SSHOpenSSHCertificate

@@ -52,6 +52,17 @@ class TestExec:
         assert command["text"] == "echo shown; echo wrong >&2; exit 3"
         assert [event.text for event in events if event.code == "x"] == ["3"]
 
+    def test_tells_a_status_that_comes_after_the_end_of_the_output(
+        self, rita: Visitor, operator: Role
+    ):
+        """The client had closed by then, and the status was lost: one short command in ten ended
+        with 255.
+        """
+        hold(operator)
+        done = rita.ssh("exec >&- 2>&-; sleep 0.5; exit 7", input=b"")
+        assert done.returncode == 7
+        assert closed_session().exit_status == 7
+
     def test_runs_as_the_roles_account(self, rita: Visitor, operator: Role, host: Sshd):
         hold(operator)
         assert rita.ssh("id -un").stdout.decode().strip() == host.login
