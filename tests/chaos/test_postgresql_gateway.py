@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 from typing import Any
 from uuid import UUID
@@ -21,11 +22,19 @@ LETS_GO_WITHIN = 10.0
 
 def through_gateway(jit: Running, grant_id: str) -> psycopg.Connection[Any]:
     shown = jit.credential(grant_id)
+    # Whoever ended the gateway before has started it again, and may not have waited for it.
+    until(lambda: listens(shown["host"], int(shown["port"])), seconds=60)
     return psycopg.connect(
         host=shown["host"], port=shown["port"], dbname=shown["database"], user=shown["user"],
         password=shown["password"], sslmode=shown["sslmode"], sslrootcert=shown["sslrootcert"],
         autocommit=True, connect_timeout=10,
     )  # fmt: skip
+
+
+def listens(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=5):
+        return True
+    return False
 
 
 def backends(jit: Running, name: str) -> list[str]:
