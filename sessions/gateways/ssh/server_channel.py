@@ -8,10 +8,11 @@ from asyncssh.packet import SSHPacket
 
 
 class ServerChannel(asyncssh.SSHServerChannel[bytes]):
-    """A client that has sent and been told the end of all data closes its channel. asyncssh closes
-    its side too at once, and the exit status, which a host may tell after the end of its output,
-    is lost: ssh ends with 255. As sshd does, this one answers the close only after the status
-    (RFC 4254, 5.3 and 6.10: what was begun is sent before the answer).
+    """A client that has sent and been told the end of all data may close its channel; OpenSSH's
+    does where it multiplexes (ControlMaster, Ansible). asyncssh closes its side too at once, and an
+    exit status that the host tells after the end of its output is lost: ssh ends with 255. As
+    sshd does, this one answers the close only after the status (RFC 4254, 5.3: what was begun may
+    be sent until then).
     """
 
     _answers_later = False
