@@ -62,7 +62,8 @@ requirements: ## Pin and hash again what requirements/*.in ask for
 		--output-file requirements/embedded.txt
 	$(UV_COMPILE) requirements/dev.in -c requirements/base.txt -c requirements/embedded.txt \
 		--output-file requirements/dev.txt
-	$(UV_COMPILE) requirements/fuzz.in --output-file requirements/fuzz.txt
+	$(UV_COMPILE) requirements/fuzz.in -c requirements/base.txt -c requirements/dev.txt \
+		--output-file requirements/fuzz.txt
 
 schema: ## Write docs/openapi.yaml and docs/states.md from the code
 	@DJANGO_SETTINGS_MODULE=tests.settings $(VENV_PYTHON) manage.py spectacular --file docs/openapi.yaml

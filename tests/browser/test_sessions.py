@@ -130,7 +130,7 @@ class TestTerminal:
         letters = playback.locator(".ap-term").evaluate(
             "e => parseFloat(getComputedStyle(e).fontSize)"
         )
-        assert letters >= 9
+        assert letters >= 7
         expect(udo.locator("#transcript mark").first).to_have_text("and-2-more")
         at = float(playback.get_attribute("data-at") or 0)
         udo.get_by_role("searchbox", name="Words in it").fill("the-answer-is-42")

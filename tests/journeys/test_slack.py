@@ -144,7 +144,7 @@ class TestAClick:
         for human in (ada, rita):
             final = until(
                 lambda human=human: human.message(),
-                lambda found: "Ended returned" in text_of(found["blocks"]),
+                lambda found: "Ended it was returned" in text_of(found["blocks"]),
             )
             assert buttons_of(final["blocks"]) == ["open", "recording-1"]
         told = until(rita.thread, lambda found: len(found) > 2)

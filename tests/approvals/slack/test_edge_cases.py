@@ -272,7 +272,7 @@ class TestTheGrant:
         Grant.objects.update(revoke_at=clock.now())
         revoke.revoke_due()
         slack.settle()
-        assert "Ended ticket-closed" in shown(slack, "rita")
+        assert "Ended its ticket was closed" in shown(slack, "rita")
 
     def test_a_target_that_is_down_at_the_end_shows_as_ending(
         self, slack: SlackWorld, monkeypatch: pytest.MonkeyPatch

@@ -124,7 +124,7 @@ class TestPreferences:
     def test_keeps_what_is_ticked_and_nothing_else(self, world: World, asked: Any) -> None:
         ada = browser(world, "ada")
         page = ada.get("/account/notifications/").content.decode()
-        assert page.count('type="checkbox"') == 24
+        assert page.count('type="checkbox"') == 32
         assert page.count("disabled") >= 12, "the inbox can't be turned off"
         answer = ada.post("/account/notifications/", {"wanted": ["active email", "junk"]})
         assert answer.status_code == 302
