@@ -38,8 +38,11 @@ class FakeOnCall:
     shifts: list[dict[str, Any]] = field(default_factory=list)
     incidents: list[dict[str, Any]] = field(default_factory=list)
     answer: dict[str, Any] | None = None
+    pages: list[dict[str, Any]] = field(default_factory=list)
     fails: str | int | tuple[int, str] | None = None
     fails_at: str = ""
+    content_type: str = "application/json"
+    redirects_to: str = ""
     asked: list[Asked] = field(default_factory=list)
     let_go: threading.Event = field(default_factory=threading.Event)
 
@@ -98,6 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, json.dumps(self._found(parts.path)))
 
     def _found(self, path: str) -> dict[str, Any]:
+        if self.state.pages:
+            return self.state.pages.pop(0)
         if self.state.answer is not None:
             return self.state.answer
         if path.endswith("/oncalls"):
@@ -107,14 +112,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, text: str) -> None:
         self.send_response(status)
         if 300 <= status < 400:
-            self.send_header("Location", f"{self.state.url}/elsewhere")
+            self.send_header("Location", f"{self.state.redirects_to or self.state.url}/elsewhere")
         content = text.encode()
+        self.send_header("Content-Type", self.state.content_type)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
     def _begin(self, *, then_wait: bool) -> None:
         self.send_response(200)
+        self.send_header("Content-Type", self.state.content_type)
         self.send_header("Content-Length", "1000")
         self.end_headers()
         self.wfile.write(b'{"oncalls": [')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ import requests
 import urllib3
 from requests.models import PreparedRequest
 
-from jit.kernel import clock
+from jit.kernel import answers, clock
 from jit.oncall.adapters.base import OnCallServiceNotFound, OnCallUnavailable
 
 CONNECT_SECONDS, READ_SECONDS, ALL_SECONDS = 2, 3, 4
@@ -71,21 +70,23 @@ def ask(
             ) as answer,
         ):
             _refuse(system, answer.status_code)
-            content = _read(system, answer, give_up_at)
-    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
+            content = answers.read_whole(answer, largest=LARGEST, give_up_at=give_up_at)
+            found = answers.parsed(answer, content)
+    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError):
         raise _unavailable(system, "did not answer in time") from None
+    except answers.AnswerTooLarge:
+        raise _unavailable(system, "answered far too much") from None
+    except answers.NotJSON:
+        raise _unavailable(system, "answered something that is not JSON") from None
     except (
         requests.exceptions.RequestException,
-        urllib3.exceptions.HTTPError,  # what reading the body raises
+        urllib3.exceptions.HTTPError,
         OSError,
         ValueError,
     ):
         raise _unavailable(system, "can't be connected to") from None
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        raise _unavailable(system, "answered something that is not JSON") from None
-    if not isinstance(found, dict):
+    # Some say 200 and mean an error.
+    if not isinstance(found, dict) or found.get("error") or found.get("errors"):
         raise nonsense(system)
     return found
 
@@ -108,6 +109,11 @@ def word(value: object, *, longest: int = 254) -> str:
     if len(text) > longest or not text.isprintable():
         raise ValueError("not a name")
     return text
+
+
+def word_or_none(value: object) -> str:
+    """Return the same, empty for null. Raises as `word`."""
+    return "" if value is None else word(value)
 
 
 def moment(value: object) -> dt.datetime | None:
@@ -154,17 +160,3 @@ def _refuse(system: str, status: int) -> None:
     if status == codes.too_many_requests:
         raise _unavailable(system, "says that we ask too often")
     raise _unavailable(system, f"answered with status {status}")
-
-
-def _read(system: str, answer: requests.Response, give_up_at: float) -> bytes:
-    """Return the body, piece by piece as it comes: so that neither a slow nor an endless one
-    holds us for longer than the time there is.
-    """
-    content = b""
-    while piece := answer.raw.read1(65536):
-        content += piece
-        if len(content) > LARGEST:
-            raise _unavailable(system, "answered far too much")
-        if time.monotonic() > give_up_at:
-            raise _unavailable(system, "did not answer in time")
-    return content

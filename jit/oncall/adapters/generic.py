@@ -27,10 +27,11 @@ _SERVICE = re.compile(r"[A-Za-z0-9._:/-]{1,100}", re.ASCII)
 class Http:
     """Asks `{"type": "on-call", "service": …}` and `{"type": "incidents", "service": …}`.
 
-    Expects `{"on_call": [{"username" or "email", "level", "until"}]}`, where `level` may be
-    left out (1) and `until` be null, and `{"incidents": [{"key", "acknowledged_by":
-    [{"username" or "email"}]}]}`. Settings: `url`; `secret` (`whsec_…`, 24 bytes or more);
-    `levels`, how many escalation levels count.
+    Expects `{"service": …, "on_call": [{"username" or "email", "level", "until"}]}`, where
+    `level` may be left out (1) and `until` be null, and `{"service": …, "incidents": [{"key",
+    "acknowledged_by": [{"username" or "email"}]}]}`. The service is the one that was asked
+    about, in the answer's own words: a mixed-up or stored answer is none. Settings: `url`;
+    `secret` (`whsec_…`, 24 bytes or more); `levels`, how many escalation levels count.
     """
 
     def __init__(self, *, name: str, url: str, secret: str, levels: int = 1) -> None:
@@ -63,7 +64,7 @@ class Http:
             request.headers["webhook-signature"] = self._signer.sign(message_id, now, body)
             return request
 
-        return asking.ask(
+        found = asking.ask(
             self.name,
             "POST",
             self.url,
@@ -76,6 +77,10 @@ class Http:
             },
             body=body.encode(),
         )
+        # `more` is no word of ours; who says it has left something out.
+        if found.get("service") != service or found.get("more"):
+            raise asking.nonsense(self.name)
+        return found
 
     def who_is_on_call(self, service: str) -> tuple[OnCallPerson, ...]:
         found = self._ask("on-call", service)
@@ -107,8 +112,8 @@ class Http:
 
 
 def _contact(entry: dict[str, Any]) -> Contact:
-    username = asking.word(entry.get("username") or "")
-    email = asking.word(entry.get("email") or "").lower()
+    username = asking.word_or_none(entry.get("username"))
+    email = asking.word_or_none(entry.get("email")).lower()
     if not username and not email:
         raise ValueError("nobody is named")
     return Contact(username=username, email=email)

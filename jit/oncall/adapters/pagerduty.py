@@ -22,9 +22,9 @@ _SERVICE = re.compile(
 )
 _PEOPLE = frozenset({"user", "user_reference"})
 PAGE = "100"
-"""PagerDuty's largest page. More people than that are on call for nothing; what does not fit
-is not read, which takes privilege away and never gives any.
-"""
+"""PagerDuty's largest page."""
+MOST_PAGES = 5
+"""A list that goes on after them is unknown: that somebody is not in a part of it says nothing."""
 
 
 class PagerDuty:
@@ -81,6 +81,23 @@ class PagerDuty:
         request.headers["Authorization"] = f"Token token={self._token}"
         return request
 
+    def _all(self, path: str, name: str, *params: tuple[str, str]) -> list[Any]:
+        """Return what `path` lists, of all pages. Raises what UNREADABLE lists, too.
+
+        <https://developer.pagerduty.com/docs/pagination> ("Classic pagination")
+        """
+        items: list[Any] = []
+        for _ in range(MOST_PAGES):
+            found = self._get(path, *params, ("offset", str(len(items))))
+            if found.get("offset", len(items)) != len(items):
+                raise ValueError("another page")
+            items += asking.listed(found, name)
+            if found["more"] is False:
+                return items
+            if found["more"] is not True:
+                raise TypeError("neither the end nor more")
+        raise ValueError("no end")
+
     def _get(self, path: str, *params: tuple[str, str]) -> dict[str, Any]:
         return asking.ask(
             self.name,
@@ -97,17 +114,18 @@ class PagerDuty:
     def who_is_on_call(self, service: str) -> tuple[OnCallPerson, ...]:
         parts = self._parts(service)
         of = "escalation_policy" if parts["kind"] == "policy" else "schedule"
-        found = self._get(
-            "/oncalls",
-            (f"{of}_ids[]", parts["id"]),
-            ("include[]", "users"),
-            ("time_zone", "UTC"),
-        )
-        now = clock.now()
         try:
+            found = self._all(
+                "/oncalls",
+                "oncalls",
+                (f"{of}_ids[]", parts["id"]),
+                ("include[]", "users"),
+                ("time_zone", "UTC"),
+            )
+            now = clock.now()
             shifts = [
                 self._person(entry, now)
-                for entry in asking.listed(found, "oncalls")
+                for entry in found
                 # The schedule is null for somebody whom the policy names directly.
                 if entry[of] and entry[of]["id"] == parts["id"]
             ]
@@ -125,8 +143,11 @@ class PagerDuty:
         start, until = asking.moment(entry["start"]), asking.moment(entry["end"])
         if (start and start > now) or (until and until <= now):
             return None
+        contact = self._contact(entry["user"])
+        if contact == Contact():
+            raise ValueError("somebody, and nobody knows who")
         return OnCallPerson(
-            contact=self._contact(entry["user"]),
+            contact=contact,
             level=asking.level(entry["escalation_level"]),
             until=until,
         )
@@ -135,31 +156,35 @@ class PagerDuty:
         wanted = self._parts(service).get("service")
         if wanted is None:
             return ()
-        found = self._get(
-            "/incidents",
-            ("statuses[]", "acknowledged"),
-            ("service_ids[]", wanted),
-            ("include[]", "acknowledgers"),
-            ("date_range", "all"),
-        )
         try:
+            found = self._all(
+                "/incidents",
+                "incidents",
+                ("statuses[]", "acknowledged"),
+                ("service_ids[]", wanted),
+                ("include[]", "acknowledgers"),
+                ("date_range", "all"),
+            )
             return tuple(
                 Incident(
                     key=asking.word(incident["id"], longest=40),
                     acknowledged_by=tuple(
                         self._contact(each["acknowledger"])
-                        for each in incident["acknowledgements"]
+                        for each in asking.listed(incident, "acknowledgements")
                         if each["acknowledger"]["type"] in _PEOPLE
                     ),
                 )
-                for incident in asking.listed(found, "incidents")
+                for incident in found
                 if incident["status"] == "acknowledged" and incident["service"]["id"] == wanted
             )
         except asking.UNREADABLE:
             raise asking.nonsense(self.name) from None
 
     def _contact(self, user: Mapping[str, Any]) -> Contact:
-        bound = self._people.get(user["id"])
+        number = asking.word(user["id"])
+        if not number or user.get("type", "user") not in _PEOPLE:
+            raise ValueError("nobody is named")
+        bound = self._people.get(number)
         if bound:
             return Contact(username=bound)
-        return Contact(email=asking.word(user.get("email") or "").lower())
+        return Contact(email=asking.word_or_none(user.get("email")).lower())

@@ -26,7 +26,7 @@ def lowered(headers: dict[str, str]) -> dict[str, str]:
 class TestAsking:
     def test_is_signed_so_that_the_receiver_can_tell(self, fake: FakeOnCall) -> None:
         """Verified by the standard's own library, as whoever answers would."""
-        fake.answer = {"on_call": []}
+        fake.answer = {"service": "payments", "on_call": []}
         http(fake.url).who_is_on_call("payments")
         asked = fake.asked[0]
         assert asked.method == "POST"
@@ -38,7 +38,7 @@ class TestAsking:
             )
 
     def test_gives_every_question_a_number_of_its_own(self, fake: FakeOnCall) -> None:
-        fake.answer = {"on_call": []}
+        fake.answer = {"service": "payments", "on_call": []}
         http(fake.url).who_is_on_call("payments")
         http(fake.url).who_is_on_call("payments")
         ids = {lowered(asked.headers)["webhook-id"] for asked in fake.asked}
@@ -57,12 +57,13 @@ class TestAsking:
 class TestWhoIsOnCall:
     def test_reads_names_addresses_levels_and_ends(self, fake: FakeOnCall) -> None:
         fake.answer = {
+            "service": "payments",
             "on_call": [
                 {"username": "ada"},
                 {"email": "Bo@Example.com", "level": 2, "until": "2100-01-01T00:00:00Z"},
                 {"username": "olga", "level": 3},
                 {"username": "otto", "until": "2020-01-01T00:00:00Z"},
-            ]
+            ],
         }
         found = http(fake.url, levels=2).who_is_on_call("payments")
         assert [(p.contact, p.level) for p in found] == [
@@ -84,21 +85,27 @@ class TestWhoIsOnCall:
         ],
     )
     def test_takes_an_entry_it_cannot_read_for_silence(self, fake: FakeOnCall, entry: Any) -> None:
-        fake.answer = {"on_call": [{"username": "bo"}, entry]}
+        fake.answer = {"service": "payments", "on_call": [{"username": "bo"}, entry]}
         with pytest.raises(OnCallUnavailable, match="can't be understood"):
             http(fake.url).who_is_on_call("payments")
 
 
 class TestIncidentsOf:
     def test_reads_who_acknowledged(self, fake: FakeOnCall) -> None:
-        fake.answer = {"incidents": [{"key": "INC-1", "acknowledged_by": [{"username": "ada"}]}]}
+        fake.answer = {
+            "service": "payments",
+            "incidents": [{"key": "INC-1", "acknowledged_by": [{"username": "ada"}]}],
+        }
         found = http(fake.url).incidents_of("payments")
         assert found[0].key == "INC-1"
         assert found[0].acknowledged_by == (Contact(username="ada"),)
         assert json.loads(fake.asked[0].body)["type"] == "incidents"
 
     def test_takes_a_text_for_no_list(self, fake: FakeOnCall) -> None:
-        fake.answer = {"incidents": [{"key": "INC-1", "acknowledged_by": "ada"}]}
+        fake.answer = {
+            "service": "payments",
+            "incidents": [{"key": "INC-1", "acknowledged_by": "ada"}],
+        }
         with pytest.raises(OnCallUnavailable):
             http(fake.url).incidents_of("payments")
 

@@ -32,7 +32,7 @@ def faulty() -> Iterator[Answers]:
             answers.asked.append(f"{self.command} {self.path.split('?')[0]}")
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response(answers.status)
-            for name, value in answers.headers.items():
+            for name, value in {"Content-Type": "application/json", **answers.headers}.items():
                 self.send_header(name, value)
             content = answers.body.encode()
             self.send_header("Content-Length", str(len(content)))
