@@ -12,6 +12,7 @@ NEEDS = {
     "default-jdk-headless": lambda: bool(shutil.which("java") and shutil.which("javac")),
     "dropbear-bin": lambda: bool(shutil.which("dbclient") and shutil.which("dropbearconvert")),
     "libpostgresql-jdbc-java": lambda: os.path.exists("/usr/share/java/postgresql.jar"),
+    "nginx": lambda: bool(shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")),
     "openssh-client": lambda: bool(shutil.which("ssh") and shutil.which("ssh-keygen")),
     "openssh-server": lambda: bool(
         shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin")
@@ -28,6 +29,7 @@ FOR_TESTS = [
     "default-jdk-headless",
     "dropbear-bin",
     "libpostgresql-jdbc-java",
+    "nginx",
     "openssh-client",
     "openssh-server",
     "pgbouncer",

@@ -165,13 +165,25 @@ def _operations() -> Findings:
             f"JIT_METRICS_HOST can't be read: {malformed}",
             "List addresses and networks: 10.0.0.5, 10.1.0.0/16",
         )
+
+
+def _proxies() -> Findings:
+    hint = "List the addresses and networks of your proxies: 10.0.0.5, 10.1.0.0/16"
     try:
-        callers.networks(settings.TRUSTED_PROXIES)
+        trusted = callers.networks(settings.TRUSTED_PROXIES)
     except ValueError as malformed:
+        yield _error(10, f"JIT_TRUSTED_PROXIES can't be read: {malformed}", hint)
+        return
+    if any(network.prefixlen == 0 for network in trusted):
         yield _error(
-            10,
-            f"JIT_TRUSTED_PROXIES can't be read: {malformed}",
-            "List the addresses and networks of your proxies: 10.0.0.5, 10.1.0.0/16",
+            10, "JIT_TRUSTED_PROXIES lists everybody: whoever calls could claim any address.", hint
+        )
+    if not trusted and urlsplit(settings.BASE_URL).scheme == "https":
+        yield checks.Warning(
+            "JIT_TRUSTED_PROXIES lists no proxy: if one stands in front, everybody shares its "
+            "address, and one person's wrong passwords slow all.",
+            hint=f"{hint}. Where the web nodes end TLS themselves, nothing is to be done.",
+            id="jit.W004",
         )
 
 
@@ -207,6 +219,7 @@ ALL: tuple[Callable[[], Findings], ...] = (
     _debug,
     _address,
     _operations,
+    _proxies,
     _on_call,
     _notifications,
 )

@@ -72,6 +72,10 @@ class TestCheckSettings:
             ("BASE_URL", "jit.corp.example", "jit.E008"),
             ("BASE_URL", "ftp://127.0.0.1", "jit.E008"),
             ("METRICS_HOST", "prometheus.corp.example", "jit.E010"),
+            ("TRUSTED_PROXIES", "proxy.corp.example", "jit.E010"),
+            ("TRUSTED_PROXIES", "10.0.0.5, 0.0.0.0/0", "jit.E010"),
+            ("TRUSTED_PROXIES", "::/0", "jit.E010"),
+            ("BASE_URL", "https://jit.corp.example", "jit.W004"),
         ],
     )
     def test_finds(self, settings, name, value, found) -> None:
@@ -93,6 +97,7 @@ class TestCheckSettings:
     @pytest.mark.parametrize("address", ["https://jit.corp.example", "http://[::1]:8000"])
     def test_takes_tls_and_the_loopback_interface(self, settings, address) -> None:
         settings.BASE_URL = address
+        settings.TRUSTED_PROXIES = "10.0.0.5, 2001:db8::/64"
         assert ids() == []
 
     @pytest.mark.parametrize(
