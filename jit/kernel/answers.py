@@ -52,6 +52,8 @@ def parsed(answer: requests.Response, content: bytes) -> Any:
     """
     if not _JSON.fullmatch(answer.headers.get("Content-Type", "").partition(";")[0].strip()):
         raise NotJSON("the answer does not say that it is JSON")
+    if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise NotJSON("the answer is packed, which nobody asked for")
     try:
         return json.loads(content, object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError):

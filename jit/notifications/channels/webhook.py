@@ -177,7 +177,7 @@ def _seconds(header: str | None) -> float | None:
         return min(float(header[:9]), LONGEST_WAIT)
     try:
         at = email.utils.parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=dt.UTC)

@@ -21,15 +21,20 @@ from jit.tickets.adapters.base import (
     TicketSnapshot,
     TicketSystemUnavailable,
 )
+from jit.tickets.adapters.bounded import WholeAnswers
 
 CONNECT_SECONDS, READ_SECONDS = 2, 3
 LONGEST_COMMENT = 4000
 COMMENTS_A_PAGE = 100
+MOST_PAGES = 100
+AHEAD = dt.timedelta(minutes=5)
+"""How far the ticket system's clock may be ahead of ours."""
 _KEY = re.compile(r"[A-Z][A-Z0-9_]{1,19}-[1-9][0-9]{0,9}", re.ASCII)
 _ISSUE_PATH = re.compile(r"/(?:browse|projects/[^/]+/issues|issues)/([^/]+)/?", re.ASCII)
 _MARKUP = re.compile(r"([\\{}\[\]|!~^])")
 _NUMBERED = re.compile(
-    r"(?:sev|severity|p|prio|priority|s)?\s*-?\s*([0-5])(?:\b|\s|-)", re.IGNORECASE
+    r"(?:(?:sev|severity|p|prio|priority|s)\s*-?\s*)?([0-5])(?![.,]?\d)(?:\b|\s|-)",
+    re.IGNORECASE,
 )
 SEVERITIES = {
     "blocker": 1,
@@ -44,6 +49,9 @@ SEVERITIES = {
     "lowest": 5,
 }
 """Jira's own two schemes of priorities. Others are given as `severities` in the settings."""
+
+_IS_OPEN = {"new": True, "indeterminate": True, "done": False}
+"""Jira's categories of status. The fourth, `undefined`, says neither, and so does any other."""
 
 _HARMLESS = frozenset(
     {
@@ -60,6 +68,7 @@ _NONSENSE = (
     AttributeError,
     LookupError,
     NotImplementedError,
+    RecursionError,
     TypeError,
     ValueError,
 )
@@ -158,7 +167,10 @@ class Jira:
             timeout=(CONNECT_SECONDS, READ_SECONDS),
             **credentials,
         )
-        client._session.max_redirects = 0  # noqa: SLF001 -- the client offers no other way
+        session = client._session  # noqa: SLF001 -- the client offers no other way
+        session.max_redirects = 0
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, WholeAnswers(max_retries=0))
         return client
 
     def _ask[Answer](self, key: str, question: Callable[[JIRA], Answer], tries: int = 1) -> Answer:
@@ -225,55 +237,77 @@ class Jira:
             self._service_field,
         }
         fields = ",".join(sorted(wanted))
-        found: TicketSnapshot = self._ask(
+        return self._ask(
             key,
-            lambda client: self._snapshot(client.issue(key, fields=fields, expand="changelog").raw),
+            lambda client: self._snapshot(
+                self._found(key, client.issue(key, fields=fields, expand="changelog").raw)
+            ),
             tries=2,
         )
-        self._refuse_foreign(key, found.key)
-        return found
 
-    def _refuse_foreign(self, asked: str, answered: str) -> None:
-        """An issue that was moved answers under its old key: what must hold of the key that
-        was asked for must hold of the one that answered.
+    def _found(self, asked: str, issue: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the issue when it is the one that was asked for.
+
+        An issue that was moved answers under its old key: then what must hold of the key that
+        was asked for must hold of the one that answered, and its history must tell of the move.
+        Raises TicketNotFound and TicketSystemUnavailable.
         """
+        answered = issue["key"]
+        if not isinstance(answered, str) or not _KEY.fullmatch(answered):
+            raise ValueError("not a key")
+        if issue.get("errorMessages") or issue.get("errors"):
+            raise ValueError("an error that is called a success")
+        if answered == asked:
+            return issue
         if self.key_of(answered) != answered:
             raise TicketNotFound(
                 f"{asked} is {answered} in {self.name} now, whose project does not count here: "
                 "name a ticket of another project.",
                 extra={"system": self.name, "key": asked},
             )
+        if asked not in _keys_before(issue.get("changelog")):
+            raise TicketSystemUnavailable(
+                f"{self.name} was asked for {asked} and answered with {answered}, whose history "
+                f"does not say that it was {asked}. If it is the same ticket, name it {answered}.",
+                extra={"system": self.name, "key": asked},
+            )
+        return issue
 
     def _snapshot(self, issue: Mapping[str, Any]) -> TicketSnapshot:
         fields = issue["fields"]
-        key = str(issue["key"])
-        if not _KEY.fullmatch(key):
-            raise ValueError("not a key")
+        key = issue["key"]
         status = fields["status"]
-        assignee = fields.get("assignee")
+        assignee = self._person(fields.get("assignee"))
+        unknown = []
+        # A profile may hide address and name: then there is somebody, and nobody knows who.
+        if "assignee" not in fields or (fields["assignee"] is not None and assignee is None):
+            unknown.append("assignee")
         return TicketSnapshot(
             system=self.name,
             key=key,
             url=f"{self.url}/browse/{key}",
-            title=str(fields.get("summary") or "").replace("\x00", "")[:LONGEST_TITLE],
-            status=str(status["name"])[:100],
-            is_open=status["statusCategory"]["key"] != "done",
+            title=_drawable(fields.get("summary"))[:LONGEST_TITLE],
+            status=_text(status),
+            is_open=_IS_OPEN[status["statusCategory"]["key"]],
             severity=self._severity(fields.get(self._severity_field)),
-            assignee=self._person(assignee),
+            assignee=assignee,
             service=_text(fields.get(self._service_field)),
             type=_text(fields.get("issuetype")).lower(),
             fetched_at=clock.now(),
             opened_by=self._person(fields.get("creator")),
             opened_at=_moment(fields.get("created")),
             changed_by=self._changed_by(issue.get("changelog")),
-            # A profile may hide address and name: then there is somebody, and nobody knows who.
-            unknown=("assignee",) if assignee and not self._person(assignee) else (),
+            unknown=tuple(unknown),
         )
 
     def _severity(self, value: object) -> int | None:
         """Return 1..5, or None for a value that nothing maps: never a guess, since a severity
         may decide that nobody need approve.
         """
+        if isinstance(value, list):
+            value = value[0] if len(value) == 1 else None
+        if isinstance(value, float) and value.is_integer():  # how Jira writes a number's field
+            value = int(value)
         label = _text(value).strip()
         level = self._severities.get(label.casefold())
         if level is None and self._guess_numbers and (match := _NUMBERED.match(label)):
@@ -284,11 +318,14 @@ class Jira:
         """Return who changed what policy reads, or None where the history is cut or one of
         them is not named. A change of a field that we don't know counts too.
         """
-        if not changelog or int(changelog["total"]) > len(changelog["histories"]):
+        if changelog is None:
+            return None
+        changes, whole = _changes(changelog)
+        if not whole:
             return None
         found: dict[str, None] = {}
-        for change in changelog["histories"]:
-            if any(self._counts(item) for item in change["items"]):
+        for change in changes:
+            if any(self._counts(item) for item in _listed(change, "items")):
                 author = self._person(change.get("author"))
                 if author is None:
                     return None
@@ -304,21 +341,26 @@ class Jira:
         return field not in _HARMLESS
 
     def _person(self, person: Mapping[str, Any] | None) -> str | None:
-        """Return the address or login of somebody, None for nobody and for who is hidden."""
-        if not person:
+        """Return the address or login of somebody, None for nobody and for who is hidden. The one
+        never stands in for the other: a login may be written like somebody else's here.
+        """
+        if person is None:
             return None
-        address = str(person.get("emailAddress") or "").strip().lower()
-        login = str(person.get("name") or "").strip()
-        return (login if self._assignee_by == "name" else address or login) or None
+        said = person.get("name" if self._assignee_by == "name" else "emailAddress")
+        who = _said("" if said is None else said).strip()
+        if self._assignee_by == "name":
+            return who or None
+        return who.lower() if "@" in who else None
 
     def comment(self, key: str, text: str, marker: str) -> None:
         body = f"{_escaped(text[:LONGEST_COMMENT])}\n\n({marker})"
 
         def write(client: JIRA) -> None:
-            if self._projects:
-                self._refuse_foreign(key, str(client.issue(key, fields="status").key))
-            if not self._is_there(client, key, f"({marker})"):
-                client.add_comment(key, body)
+            self._found(key, client.issue(key, fields="status", expand="changelog").raw)
+            if self._is_there(client, key, f"({marker})"):
+                return
+            if f"({marker})" not in str(client.add_comment(key, body).raw.get("body")):
+                raise ValueError("another comment")
 
         self._ask(key, write)
 
@@ -327,7 +369,7 @@ class Jira:
         asked for, or all of them whatever the page: so read on until nothing new comes.
         """
         seen: set[str] = set()
-        while True:
+        for _ in range(MOST_PAGES):
             page = client.comments(key, start_at=len(seen), max_results=COMMENTS_A_PAGE)
             if any(marker in str(comment.raw.get("body")) for comment in page):
                 return True
@@ -335,24 +377,81 @@ class Jira:
             if not fresh:
                 return False
             seen |= fresh
+        raise ValueError("no end of comments")
+
+
+def _keys_before(changelog: Mapping[str, Any] | None) -> frozenset[str]:
+    """Return the keys that the issue had, as its history says."""
+    changes = [] if changelog is None else _changes(changelog)[0]
+    items = [item for change in changes for item in _listed(change, "items")]
+    return frozenset(
+        str(item.get("fromString")) for item in items if str(item.get("field")).casefold() == "key"
+    )
+
+
+def _changes(changelog: Mapping[str, Any]) -> tuple[list[Any], bool]:
+    """Return what was changed, and whether that is all."""
+    total, changes = changelog["total"], _listed(changelog, "histories")
+    if isinstance(total, bool) or not isinstance(total, int) or total < 0:
+        raise TypeError("not a number of changes")
+    return changes, total <= len(changes)
+
+
+def _listed(found: Mapping[str, Any], name: str) -> list[Any]:
+    items = found[name]
+    if not isinstance(items, list):
+        raise TypeError("not a list")
+    return items
 
 
 def _moment(value: object) -> dt.datetime | None:
-    """Return the time of `2026-01-31T09:00:00.000+0000`, None for none."""
-    return dt.datetime.fromisoformat(str(value)) if value else None
+    """Return the time of `2026-01-31T09:00:00.000+0000`; None for none, and for one to come,
+    which nobody can have opened a ticket at.
+    """
+    if value is None:
+        return None
+    at = clock.aware(_said(value))
+    if at is None:
+        raise ValueError("no time with its zone")
+    return at if at <= clock.now() + AHEAD else None
+
+
+def _said(value: object) -> str:
+    """Return a text that can be compared and stored. Raises TypeError or ValueError: a text
+    without its NULs or halves of surrogate pairs would be another one.
+    """
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    value.encode()
+    if "\x00" in value:
+        raise ValueError("a NUL in a text")
+    return value
+
+
+def _drawable(value: object) -> str:
+    """Return a text that is only shown, without what can't be stored."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError("not a text")
+    return (value or "").replace("\x00", "").encode(errors="replace").decode()
 
 
 def _text(value: object) -> str:
     """Return what a field says: a text, a number, an option's value, a component's name; of
-    several, all (so that a rule about one service does not pass on a ticket of two).
+    several, all (so that a rule about one service does not pass on a ticket of two). Nothing
+    is empty; raises TypeError or ValueError for what says nothing that can be read.
     """
     if value is None:
         return ""
     if isinstance(value, Mapping):
-        return str(value.get("value") or value.get("name") or "")[:100]
+        named = value.get("value") or value.get("name")
+        if not named:
+            raise ValueError("something without a name")
+        return _said(named)[:100]
     if isinstance(value, list):
         return ", ".join(_text(item) for item in value)[:100]
-    return str(value)[:100]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)[:100]
+    return _said(value)[:100]
 
 
 def _escaped(text: str) -> str:

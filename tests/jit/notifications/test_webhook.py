@@ -92,7 +92,10 @@ class TestDeliver:
         for row in Notification.objects.filter(channel="webhook"):
             assert 295 < (row.next_try_at - clock.now()).total_seconds() <= 301
 
-    @pytest.mark.parametrize("header", ["soon", "-5", "²", "Wed, 99 Foo", "9" * 400])
+    @pytest.mark.parametrize(
+        "header",
+        ["soon", "-5", "²", "Wed, 99 Foo", "9" * 400, "Mon, 01 Jan 99999999999 00:00:00 GMT"],
+    )
     def test_a_malformed_wait_is_no_wait_for_ever(
         self, receiver: Receiver, endpoint: Endpoint, header: str
     ) -> None:

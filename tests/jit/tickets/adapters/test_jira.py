@@ -302,7 +302,8 @@ class TestAMovedIssue:
         assert [asked.split()[0] for asked in faulty.asked] == ["GET"]
 
     def test_is_followed_into_a_project_that_counts(self, faulty) -> None:
-        faulty.body = answer("OPS-3")
+        moved = {"field": "Key", "fromString": "PAY-1", "toString": "OPS-3"}
+        faulty.body = answer("OPS-3", changelog=changelog(moved))
         adapter = Jira(name="jira", url=faulty.url, projects=["PAY", "OPS"])
         assert adapter.fetch("PAY-1").key == "OPS-3"
 
