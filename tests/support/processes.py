@@ -60,6 +60,12 @@ def until[Seen](
         time.sleep(0.05)
 
 
+KEPT = 3.0
+"""Seconds of silence after which a connection is made anew: the server ends a kept one after five,
+and what is sent in that very moment is lost.
+"""
+
+
 @dataclass
 class Person:
     """Somebody with a token, at the other end of a wire."""
@@ -76,6 +82,10 @@ class Person:
         if not hasattr(self._own, "session"):
             self._own.session = requests.Session()
             self._own.session.headers["Authorization"] = f"Bearer {self.token}"
+            self._own.last = 0.0
+        if time.monotonic() - self._own.last > KEPT:
+            self._own.session.close()
+        self._own.last = time.monotonic()
         answer: requests.Response = self._own.session.request(
             method, f"{self.url}/api/v1/{path}", timeout=30, **more
         )
