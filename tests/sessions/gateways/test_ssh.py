@@ -266,11 +266,11 @@ class TestEnds:
     def test_at_the_grants_end_with_the_program_dead(
         self, rita: Visitor, operator: Role, host: Sshd
     ):
-        hold(operator, seconds=10)
-        Grant.objects.update(ends_at=clock.now() + clock.dt.timedelta(seconds=2))
+        hold(operator)
         stays = rita.open("sleep 41; echo never")
         live_session()
-        assert stays.wait(10) == 254
+        Grant.objects.update(ends_at=clock.now() + clock.dt.timedelta(seconds=2))
+        assert stays.wait(40) == 254
         assert b"Your grant has ended." in stays.stderr.read()
         assert closed_session().closed_because == "expired"
         until(lambda: not runs(host, "sleep 41"), seconds=2)
